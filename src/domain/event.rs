@@ -1,0 +1,139 @@
+//! What can happen: to a sector, and to the box. The history is a list of these.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::ids::{OrderId, SealProof, SectorNumber};
+use super::phase::Phase;
+use super::sector::{Commit, Commitments, Data, PreCommit, Seed, StoredAt, Ticket};
+use super::units::{SectorSize, Seq, Timestamp};
+
+/// What a successful attempt brings. The phase is the variant: an output cannot belong to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    P1,
+    P2 { commitments: Commitments },
+    P3,
+    P4 { proof: SealProof },
+    P5 { stored: StoredAt },
+    P6,
+}
+
+impl Output {
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::P1 => Phase::P1,
+            Self::P2 { .. } => Phase::P2,
+            Self::P3 => Phase::P3,
+            Self::P4 { .. } => Phase::P4,
+            Self::P5 { .. } => Phase::P5,
+            Self::P6 => Phase::P6,
+        }
+    }
+}
+
+/// What can happen to a sector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Begins a sector: it holds a place of its size's throttle from here on.
+    Issued {
+        miner: super::ids::ActorId,
+        size: SectorSize,
+        data: Data,
+        order: OrderId,
+        simulated: bool,
+    },
+    TicketDrawn {
+        ticket: Ticket,
+    },
+    Started {
+        phase: Phase,
+        worker: String,
+    },
+    /// The attempt ended without a verdict: the process stopped. Not a failure, not counted.
+    Interrupted {
+        phase: Phase,
+    },
+    Succeeded {
+        output: Output,
+    },
+    Failed {
+        phase: Phase,
+        failure: Failure,
+    },
+    PreCommitted {
+        pre_commit: PreCommit,
+    },
+    PreCommitRefused {
+        failure: Failure,
+    },
+    SeedDrawn {
+        seed: Seed,
+    },
+    Committed {
+        commit: Commit,
+    },
+    CommitRefused {
+        failure: Failure,
+    },
+    /// A person puts a failed task back (`result_status` 2 → 1), or a refused commit.
+    Retried {
+        phase: Phase,
+        by: String,
+    },
+    /// A person sends the sector back to P1.
+    Redone {
+        by: String,
+    },
+    Aborted {
+        by: String,
+    },
+    /// A file or directory of this sector was deleted.
+    Deleted {
+        path: PathBuf,
+        bytes: u64,
+        reason: String,
+    },
+}
+
+/// What can happen to the box as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoxEvent {
+    Ordered {
+        order: OrderId,
+        size: SectorSize,
+        count: u64,
+        by: String,
+    },
+    /// What of the order was not issued yet will not be.
+    Cancelled {
+        order: OrderId,
+        by: String,
+    },
+    IntakePaused {
+        by: String,
+    },
+    IntakeResumed {
+        by: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Happened {
+    Sector { number: SectorNumber, event: Event },
+    Box(BoxEvent),
+}
+
+/// One line of history: what happened, when, and its place in the one order of things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub happened: Happened,
+}

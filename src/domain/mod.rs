@@ -1,0 +1,11 @@
+//! The pure core: what a sector is, what follows what, what may start now.
+//!
+//! No I/O, no clock, no randomness, no threads. Time comes in with each event.
+
+pub mod event;
+pub mod failure;
+pub mod ids;
+pub mod order;
+pub mod phase;
+pub mod sector;
+pub mod units;

@@ -1,0 +1,92 @@
+//! The box's own state: its orders, its next sector number, whether it takes work in.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{BoxEvent, Entry, Event, Happened};
+use super::ids::{OrderId, SectorNumber};
+use super::units::{SectorSize, Seq, Timestamp};
+
+/// The most sectors one order may ask for.
+pub const ORDER_LIMIT: u64 = 100_000;
+
+/// An order that still has sectors to issue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: OrderId,
+    pub size: SectorSize,
+    pub count: u64,
+    pub issued: u64,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// The fold of everything that concerns the box and not one sector. Orders leave it once they are
+/// issued, so its size follows the work to come, not the history.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoxState {
+    pub seq: Seq,
+    pub next_number: u64,
+    pub next_order: u64,
+    pub orders: BTreeMap<OrderId, Order>,
+    pub intake_paused: bool,
+    /// Sectors ever ordered, less what was cancelled before it was issued.
+    pub ordered: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event} does not fit the box's state: {why}")]
+pub struct IllegalBoxEvent {
+    event: String,
+    why: &'static str,
+}
+
+impl BoxState {
+    pub fn apply(&self, entry: &Entry) -> Result<Self, IllegalBoxEvent> {
+        let illegal = |why| IllegalBoxEvent { event: format!("{:?}", entry.happened), why };
+        let mut next = self.clone();
+        next.seq = entry.seq;
+        match &entry.happened {
+            Happened::Box(BoxEvent::Ordered { order, size, count, by }) => {
+                if order.0 != self.next_order {
+                    return Err(illegal("order numbers follow each other"));
+                }
+                next.next_order += 1;
+                next.ordered += count;
+                let placed = Order {
+                    id: *order,
+                    size: *size,
+                    count: *count,
+                    issued: 0,
+                    by: by.clone(),
+                    at: entry.at,
+                };
+                next.orders.insert(*order, placed);
+            }
+            Happened::Box(BoxEvent::Cancelled { order, .. }) => {
+                let gone = next.orders.remove(order).ok_or_else(|| illegal("no such order"))?;
+                next.ordered -= gone.count - gone.issued;
+            }
+            Happened::Box(BoxEvent::IntakePaused { .. }) => next.intake_paused = true,
+            Happened::Box(BoxEvent::IntakeResumed { .. }) => next.intake_paused = false,
+            Happened::Sector { number, event: Event::Issued { order, .. } } => {
+                if number.0 != self.next_number {
+                    return Err(illegal("sector numbers follow each other"));
+                }
+                next.next_number += 1;
+                let open = next.orders.get_mut(order).ok_or_else(|| illegal("no such order"))?;
+                open.issued += 1;
+                if open.issued == open.count {
+                    next.orders.remove(order);
+                }
+            }
+            Happened::Sector { .. } => {}
+        }
+        Ok(next)
+    }
+
+    pub fn next_sector(&self) -> SectorNumber {
+        SectorNumber(self.next_number)
+    }
+}

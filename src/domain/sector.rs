@@ -1,0 +1,403 @@
+//! A sector: where it stands, and what it has earned on the way.
+//!
+//! The stage carries exactly what is known at that point, so a proof without a seed, or a P3
+//! before its pre-commit, cannot be written down.
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::ids::{Bytes32, CommD, CommR, OrderId, SealProof, SectorId};
+use super::phase::{PerPhase, Phase};
+use super::units::{Epoch, SectorSize, Seq, Timestamp};
+
+/// What a sector holds. Data sectors come later; the shape allows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Data {
+    /// Zeros: capacity without data.
+    CommittedCapacity,
+}
+
+/// Chain randomness that binds the replica to a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub epoch: Epoch,
+    pub value: Bytes32,
+}
+
+/// Interactive randomness, drawn after the pre-commit: decides what P3 is challenged on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seed {
+    pub epoch: Epoch,
+    pub value: Bytes32,
+}
+
+/// What P2 commits to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commitments {
+    pub comm_d: CommD,
+    pub comm_r: CommR,
+}
+
+/// A pre-commit on chain: the seed is drawn at `seed_epoch`, and no restart changes that epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreCommit {
+    pub message: String,
+    pub epoch: Epoch,
+    pub seed_epoch: Epoch,
+}
+
+/// A commit on chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    pub message: String,
+    pub epoch: Epoch,
+}
+
+/// Where the finished copy lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAt {
+    /// The `[[storage]]` root, as configured.
+    pub root: String,
+    pub bytes: u64,
+    /// BLAKE3 of the manifest file, which holds the digest of every file beside it.
+    pub manifest: Bytes32,
+}
+
+/// One task's work, while its phase is the sector's to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// To be started; after a failed attempt not before `not_before`.
+    Ready {
+        tries: u32,
+        not_before: Option<Timestamp>,
+    },
+    Running {
+        tries: u32,
+        worker: String,
+        since: Timestamp,
+    },
+    /// Waits for a person.
+    Failed {
+        failure: Failure,
+    },
+}
+
+impl Work {
+    pub fn fresh() -> Self {
+        Self::Ready { tries: 0, not_before: None }
+    }
+
+    pub fn is_running(&self) -> bool {
+        match self {
+            Self::Running { .. } => true,
+            Self::Ready { .. } | Self::Failed { .. } => false,
+        }
+    }
+}
+
+/// Known after P2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    pub ticket: Ticket,
+    pub commitments: Commitments,
+}
+
+/// Known after the seed was drawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    pub replica: Replica,
+    pub pre_commit: PreCommit,
+    pub seed: Seed,
+}
+
+/// Known once the proof is on chain and the copy is in storage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    pub challenge: Challenge,
+    pub proof: SealProof,
+    pub commit: Commit,
+    pub stored: StoredAt,
+}
+
+/// The way of the proof, beside the way of the copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Snark {
+    P4 {
+        work: Work,
+    },
+    /// The commit is being sent. `refused` holds why the chain would not have it.
+    Committing {
+        proof: SealProof,
+        refused: Option<Failure>,
+    },
+    Committed {
+        proof: SealProof,
+        commit: Commit,
+    },
+}
+
+/// The way of the copy, beside the way of the proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Copying {
+    P5 { work: Work },
+    Copied { stored: StoredAt },
+}
+
+/// What P6 cleans up behind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cleaning {
+    /// A stored copy that must be proven before anything is deleted.
+    Sealed { sealed: Box<Sealed> },
+    /// A sector that was given up: nothing of it is kept.
+    GivenUp { because: GiveUp },
+}
+
+/// Why a sector was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GiveUp {
+    /// The chain refused the pre-commit.
+    Chain { failure: Failure },
+    /// A person aborted it.
+    Operator { who: String },
+}
+
+/// Where a sector stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Issued; its ticket is being drawn.
+    Ticket,
+    P1 {
+        ticket: Ticket,
+        work: Work,
+    },
+    P2 {
+        ticket: Ticket,
+        work: Work,
+    },
+    /// The pre-commit is being sent.
+    PreCommitting {
+        replica: Replica,
+    },
+    WaitSeed {
+        replica: Replica,
+        pre_commit: PreCommit,
+    },
+    P3 {
+        challenge: Challenge,
+        work: Work,
+    },
+    /// P4 (then the commit) beside P5.
+    Proving {
+        challenge: Challenge,
+        snark: Snark,
+        copying: Copying,
+    },
+    P6 {
+        cleaning: Cleaning,
+        work: Work,
+    },
+    Finished {
+        sealed: Box<Sealed>,
+    },
+    GivenUp {
+        because: GiveUp,
+    },
+}
+
+impl Stage {
+    /// Whether nothing more will happen to the sector by itself.
+    pub fn is_over(&self) -> bool {
+        match self {
+            Self::Finished { .. } | Self::GivenUp { .. } => true,
+            Self::Ticket
+            | Self::P1 { .. }
+            | Self::P2 { .. }
+            | Self::PreCommitting { .. }
+            | Self::WaitSeed { .. }
+            | Self::P3 { .. }
+            | Self::Proving { .. }
+            | Self::P6 { .. } => false,
+        }
+    }
+
+    /// The work of this phase, if it is the sector's to do now.
+    pub fn work(&self, phase: Phase) -> Option<&Work> {
+        match (self, phase) {
+            (Self::P1 { work, .. }, Phase::P1)
+            | (Self::P2 { work, .. }, Phase::P2)
+            | (Self::P3 { work, .. }, Phase::P3)
+            | (Self::Proving { snark: Snark::P4 { work }, .. }, Phase::P4)
+            | (Self::Proving { copying: Copying::P5 { work }, .. }, Phase::P5)
+            | (Self::P6 { work, .. }, Phase::P6) => Some(work),
+            (
+                Self::Ticket
+                | Self::P1 { .. }
+                | Self::P2 { .. }
+                | Self::PreCommitting { .. }
+                | Self::WaitSeed { .. }
+                | Self::P3 { .. }
+                | Self::Proving { .. }
+                | Self::P6 { .. }
+                | Self::Finished { .. }
+                | Self::GivenUp { .. },
+                Phase::P1 | Phase::P2 | Phase::P3 | Phase::P4 | Phase::P5 | Phase::P6,
+            ) => None,
+        }
+    }
+
+    /// The work of this phase, to be changed.
+    pub fn work_mut(&mut self, phase: Phase) -> Option<&mut Work> {
+        match (self, phase) {
+            (Self::P1 { work, .. }, Phase::P1)
+            | (Self::P2 { work, .. }, Phase::P2)
+            | (Self::P3 { work, .. }, Phase::P3)
+            | (Self::Proving { snark: Snark::P4 { work }, .. }, Phase::P4)
+            | (Self::Proving { copying: Copying::P5 { work }, .. }, Phase::P5)
+            | (Self::P6 { work, .. }, Phase::P6) => Some(work),
+            (
+                Self::Ticket
+                | Self::P1 { .. }
+                | Self::P2 { .. }
+                | Self::PreCommitting { .. }
+                | Self::WaitSeed { .. }
+                | Self::P3 { .. }
+                | Self::Proving { .. }
+                | Self::P6 { .. }
+                | Self::Finished { .. }
+                | Self::GivenUp { .. },
+                Phase::P1 | Phase::P2 | Phase::P3 | Phase::P4 | Phase::P5 | Phase::P6,
+            ) => None,
+        }
+    }
+
+    /// The phases whose work is the sector's to do now, with that work.
+    pub fn works(&self) -> impl Iterator<Item = (Phase, &Work)> {
+        Phase::ALL.into_iter().filter_map(|phase| Some((phase, self.work(phase)?)))
+    }
+
+    pub fn replica(&self) -> Option<&Replica> {
+        match self {
+            Self::PreCommitting { replica } | Self::WaitSeed { replica, .. } => Some(replica),
+            Self::P3 { challenge, .. } | Self::Proving { challenge, .. } => {
+                Some(&challenge.replica)
+            }
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
+                Some(&sealed.challenge.replica)
+            }
+            Self::Ticket
+            | Self::P1 { .. }
+            | Self::P2 { .. }
+            | Self::P6 { cleaning: Cleaning::GivenUp { .. }, .. }
+            | Self::GivenUp { .. } => None,
+        }
+    }
+
+    pub fn ticket(&self) -> Option<&Ticket> {
+        match self {
+            Self::P1 { ticket, .. } | Self::P2 { ticket, .. } => Some(ticket),
+            other => other.replica().map(|replica| &replica.ticket),
+        }
+    }
+
+    pub fn pre_commit(&self) -> Option<&PreCommit> {
+        match self {
+            Self::WaitSeed { pre_commit, .. } => Some(pre_commit),
+            other => other.challenge().map(|challenge| &challenge.pre_commit),
+        }
+    }
+
+    pub fn challenge(&self) -> Option<&Challenge> {
+        match self {
+            Self::P3 { challenge, .. } | Self::Proving { challenge, .. } => Some(challenge),
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
+                Some(&sealed.challenge)
+            }
+            Self::Ticket
+            | Self::P1 { .. }
+            | Self::P2 { .. }
+            | Self::PreCommitting { .. }
+            | Self::WaitSeed { .. }
+            | Self::P6 { cleaning: Cleaning::GivenUp { .. }, .. }
+            | Self::GivenUp { .. } => None,
+        }
+    }
+
+    pub fn proof(&self) -> Option<&SealProof> {
+        match self {
+            Self::Proving { snark: Snark::Committing { proof, .. }, .. }
+            | Self::Proving { snark: Snark::Committed { proof, .. }, .. } => Some(proof),
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
+                Some(&sealed.proof)
+            }
+            Self::Ticket
+            | Self::P1 { .. }
+            | Self::P2 { .. }
+            | Self::PreCommitting { .. }
+            | Self::WaitSeed { .. }
+            | Self::P3 { .. }
+            | Self::Proving { snark: Snark::P4 { .. }, .. }
+            | Self::P6 { cleaning: Cleaning::GivenUp { .. }, .. }
+            | Self::GivenUp { .. } => None,
+        }
+    }
+
+    pub fn stored(&self) -> Option<&StoredAt> {
+        match self {
+            Self::Proving { copying: Copying::Copied { stored }, .. } => Some(stored),
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
+                Some(&sealed.stored)
+            }
+            Self::Ticket
+            | Self::P1 { .. }
+            | Self::P2 { .. }
+            | Self::PreCommitting { .. }
+            | Self::WaitSeed { .. }
+            | Self::P3 { .. }
+            | Self::Proving { copying: Copying::P5 { .. }, .. }
+            | Self::P6 { cleaning: Cleaning::GivenUp { .. }, .. }
+            | Self::GivenUp { .. } => None,
+        }
+    }
+}
+
+/// What is remembered of a task beside its state: for its row, and for the page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// When its phase became the sector's to do; none if it never was.
+    pub created: Option<Timestamp>,
+    pub updated: Option<Timestamp>,
+    /// Attempts started, interrupted ones included.
+    pub attempts: u32,
+    pub worker: Option<String>,
+    pub started: Option<Timestamp>,
+    pub done: Option<Timestamp>,
+    /// Why the last attempt failed, until one succeeds.
+    pub last_failure: Option<Failure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sector {
+    pub id: SectorId,
+    pub size: SectorSize,
+    pub data: Data,
+    pub order: OrderId,
+    /// Made by the simulated engine: no sector at all.
+    pub simulated: bool,
+    pub created: Timestamp,
+    pub updated: Timestamp,
+    /// The last event of its history.
+    pub seq: Seq,
+    pub stage: Stage,
+    /// Given up while an attempt was running: takes effect when the attempt ends.
+    pub giving_up: Option<GiveUp>,
+    /// How often it went back to P1 by itself.
+    pub redos: u32,
+    pub tasks: PerPhase<TaskRecord>,
+}

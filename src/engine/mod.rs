@@ -1,0 +1,106 @@
+//! The engine: what turns a sector's data into a replica and a proof.
+//!
+//! `filecoin` is the product; it is the only module that knows the proofs libraries. `simulated`
+//! has the same trait, and marks whatever it makes.
+
+pub mod filecoin;
+pub mod simulated;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::failure::Failure;
+use crate::domain::ids::{CommR, SealProof, SectorId};
+use crate::domain::sector::{Commitments, Data, Seed, Ticket};
+use crate::domain::units::{SectorSize, Timestamp};
+
+/// What every phase has to know of the sector it works on.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub id: SectorId,
+    pub size: SectorSize,
+    pub data: Data,
+    /// The sector's cache directory on scratch; it exists.
+    pub cache: PathBuf,
+    /// The replica's file on scratch; its directory exists, the file may not.
+    pub replica: PathBuf,
+}
+
+/// A copy of a finished sector, wherever it lies.
+#[derive(Debug, Clone)]
+pub struct StoredCopy {
+    pub id: SectorId,
+    pub size: SectorSize,
+    pub cache: PathBuf,
+    pub replica: PathBuf,
+}
+
+/// All that a seal proof is checked against.
+#[derive(Debug, Clone)]
+pub struct SealStatement {
+    pub id: SectorId,
+    pub size: SectorSize,
+    pub ticket: Ticket,
+    pub seed: Seed,
+    pub commitments: Commitments,
+}
+
+/// One attempt at a phase is one call. Every call may be made again after it was interrupted at
+/// any point; none trusts what a call before it left half-done. Whatever a call leaves behind for
+/// a later phase is synced when it returns. Calls block for as long as the phase takes (hours at
+/// 32 GiB) and may panic: callers run them on threads of their own, inside `catch_unwind`.
+pub trait Engine: Send + Sync + 'static {
+    fn kind(&self) -> EngineKind;
+
+    /// P1. Labels the layers. Every layer is there with its full size, and synced, afterwards.
+    fn label(&self, job: &Job, ticket: &Ticket) -> Result<(), Failure>;
+
+    /// P2. Builds the trees and encodes the replica, always from one made anew from the sector's
+    /// data. Checks the result with C1 under random seeds before it returns.
+    fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure>;
+
+    /// P3. Writes the vanilla proofs for this seed; they have been verified.
+    fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure>;
+
+    /// P4. The SNARK, verified. Waits for the parameters if they are still being made.
+    fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure>;
+
+    /// Whether this proof proves this statement.
+    fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure>;
+
+    /// The parts of a stored copy's proof that need the proofs library: its `p_aux` gives comm_r,
+    /// and it yields a vanilla PoSt proof. (Digests are the storage's part.)
+    fn prove_stored(&self, copy: &StoredCopy, comm_r: &CommR) -> Result<(), Failure>;
+
+    /// The registered proof's name, as in `StackedDrg2KiBV1_1`.
+    fn seal_proof_name(&self, size: SectorSize) -> &'static str;
+
+    /// Where the Groth parameters for this size stand. Cheap.
+    fn parameters(&self) -> ParametersState;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    Filecoin,
+    Simulated,
+}
+
+/// Where the Groth parameters stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ParametersState {
+    /// The simulated engine needs none.
+    NotNeeded,
+    /// Being looked for or checked.
+    Checking,
+    /// Made in this lab: they prove nothing to anyone else.
+    LabMade { file: PathBuf, bytes: u64 },
+    /// The trusted set-up's, with the digest that the proofs library carries.
+    Production { file: PathBuf, bytes: u64 },
+    /// Being made now. `step` says what is being done, in words.
+    Making { step: String, since: Timestamp },
+    /// Not there and not being made: C2 cannot run.
+    Missing { failure: Failure },
+}

@@ -1,0 +1,4 @@
+//! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
+
+pub mod domain;
+pub mod engine;
