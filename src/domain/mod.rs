@@ -7,5 +7,7 @@ pub mod failure;
 pub mod ids;
 pub mod order;
 pub mod phase;
+pub mod pipeline;
 pub mod sector;
+pub mod task;
 pub mod units;
