@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no randomness, no threads. Time comes in with each event.
 
+pub mod admission;
 pub mod event;
 pub mod failure;
 pub mod ids;

@@ -1,0 +1,226 @@
+//! What may start now: the throttle, the worker groups and the back-off are decided here and
+//! nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::ids::{OrderId, SectorNumber};
+use super::order::Order;
+use super::phase::{PerPhase, Phase};
+use super::sector::{Sector, Stage, Work};
+use super::units::{SectorSize, Timestamp};
+
+/// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
+/// decision costs what it starts and not what there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Queue {
+    ready: PerPhase<BTreeSet<SectorNumber>>,
+    /// Failed attempts that are tried again, by when.
+    later: BTreeSet<(Timestamp, Phase, SectorNumber)>,
+    outstanding: BTreeMap<SectorSize, u64>,
+    counts: Counts,
+}
+
+/// How many tasks of a phase stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PhaseCounts {
+    pub queued: u64,
+    pub running: u64,
+    pub failed: u64,
+}
+
+/// Sectors in flight by what they are at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub phases: PerPhase<PhaseCounts>,
+    pub drawing_ticket: u64,
+    /// Pre-commit being sent, or the seed awaited.
+    pub awaiting_seed: u64,
+    /// Proof made, commit being sent.
+    pub committing: u64,
+    pub in_flight: u64,
+    pub needs_you: u64,
+}
+
+impl Queue {
+    /// Takes note that a sector changed. `before` is none when it was issued.
+    pub fn update(&mut self, before: Option<&Sector>, after: &Sector) {
+        if let Some(before) = before {
+            self.shift(before, false);
+        }
+        self.shift(after, true);
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Sectors of this size that hold a place: issued, and neither finished nor given up. A failed
+    /// one holds its place too.
+    pub fn outstanding(&self, size: SectorSize) -> u64 {
+        self.outstanding.get(&size).copied().unwrap_or(0)
+    }
+
+    /// When the next back-off ends.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.later.first().map(|(at, _, _)| *at)
+    }
+
+    fn shift(&mut self, sector: &Sector, add: bool) {
+        let number = sector.id.number;
+        if sector.stage.is_over() {
+            return;
+        }
+        step(self.outstanding.entry(sector.size).or_default(), add);
+        step(&mut self.counts.in_flight, add);
+        if sector.failures().next().is_some() {
+            step(&mut self.counts.needs_you, add);
+        }
+        match &sector.stage {
+            Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
+            Stage::PreCommitting { .. } | Stage::WaitSeed { .. } => {
+                step(&mut self.counts.awaiting_seed, add);
+            }
+            Stage::Proving { snark: super::sector::Snark::Committing { .. }, .. } => {
+                step(&mut self.counts.committing, add);
+            }
+            Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::P6 { .. }
+            | Stage::Finished { .. }
+            | Stage::GivenUp { .. } => {}
+        }
+        // While it is being given up nothing of it starts.
+        let startable = sector.giving_up.is_none();
+        for (phase, work) in sector.stage.works() {
+            let counts = &mut self.counts.phases[phase];
+            match work {
+                Work::Ready { not_before, .. } => {
+                    step(&mut counts.queued, add);
+                    match not_before {
+                        _ if !startable => {}
+                        None => put(&mut self.ready[phase], number, add),
+                        Some(at) => put(&mut self.later, (*at, phase, number), add),
+                    }
+                }
+                Work::Running { .. } => step(&mut counts.running, add),
+                Work::Failed { .. } => step(&mut counts.failed, add),
+            }
+        }
+    }
+}
+
+fn step(count: &mut u64, add: bool) {
+    *count = if add { *count + 1 } else { count.saturating_sub(1) };
+}
+
+fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, add: bool) {
+    if add {
+        set.insert(item);
+    } else {
+        set.remove(&item);
+    }
+}
+
+/// Workers that support the same phases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub phases: BTreeSet<Phase>,
+    pub total: usize,
+    pub free: usize,
+}
+
+/// What the box has to give now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capacity {
+    pub groups: Vec<Group>,
+    /// The throttle: how many sectors of a size may be outstanding. No entry: no limit.
+    pub max_outstanding: BTreeMap<SectorSize, u64>,
+    pub intake_open: bool,
+}
+
+impl Capacity {
+    /// Workers that could take this phase.
+    fn total_for(&self, phase: Phase) -> u64 {
+        let workers: usize =
+            self.groups.iter().filter(|g| g.phases.contains(&phase)).map(|g| g.total).sum();
+        workers as u64
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Issue the next sector of this order.
+    Issue { order: OrderId, size: SectorSize },
+    /// Start this task on a worker of this group.
+    Task { sector: SectorNumber, phase: Phase, group: usize },
+}
+
+/// What finishes a sector and frees disk comes first; labelling, which takes disk, last.
+const BY_URGENCY: [Phase; 6] = [Phase::P6, Phase::P5, Phase::P4, Phase::P3, Phase::P2, Phase::P1];
+
+/// What may start now, in the order in which to start it.
+pub fn admit(
+    queue: &Queue,
+    orders: &BTreeMap<OrderId, Order>,
+    capacity: &Capacity,
+    now: Timestamp,
+) -> Vec<Start> {
+    let mut starts = tasks(queue, capacity, now);
+    if capacity.intake_open {
+        starts.extend(intake(queue, orders, capacity));
+    }
+    starts
+}
+
+fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp) -> Vec<Start> {
+    let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
+    let mut starts = Vec::new();
+    for phase in BY_URGENCY {
+        let due = queue
+            .later
+            .iter()
+            .take_while(|(at, _, _)| *at <= now)
+            .filter(|(_, of, _)| *of == phase)
+            .map(|(_, _, number)| number);
+        // A set keeps the oldest sector first.
+        for sector in queue.ready[phase].iter().chain(due) {
+            let Some(group) = group_for(phase, capacity, &free) else { break };
+            free[group] -= 1;
+            starts.push(Start::Task { sector: *sector, phase, group });
+        }
+    }
+    starts
+}
+
+/// The free group with the fewest other phases: who can do everything is kept for everything.
+fn group_for(phase: Phase, capacity: &Capacity, free: &[usize]) -> Option<usize> {
+    let able = |(index, group): &(usize, &Group)| free[*index] > 0 && group.phases.contains(&phase);
+    let groups = capacity.groups.iter().enumerate();
+    groups.filter(able).min_by_key(|(_, group)| group.phases.len()).map(|(index, _)| index)
+}
+
+/// Which orders may issue a sector. Unfinished at or over the limit: nothing new is issued. And
+/// never more than P1's workers can take up, so that a ticket is fresh when it is used.
+fn intake(queue: &Queue, orders: &BTreeMap<OrderId, Order>, capacity: &Capacity) -> Vec<Start> {
+    let mut outstanding = queue.outstanding.clone();
+    let mut waiting = queue.counts.drawing_ticket + queue.counts.phases[Phase::P1].queued;
+    let take_up = capacity.total_for(Phase::P1);
+    let mut starts = Vec::new();
+    for order in orders.values() {
+        let held = outstanding.entry(order.size).or_default();
+        let limit = capacity.max_outstanding.get(&order.size).copied().unwrap_or(u64::MAX);
+        for _ in order.issued..order.count {
+            if *held >= limit || waiting >= take_up {
+                break;
+            }
+            *held += 1;
+            waiting += 1;
+            starts.push(Start::Issue { order: order.id, size: order.size });
+        }
+    }
+    starts
+}

@@ -1,0 +1,86 @@
+//! What people ask of the box, and how it answers.
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::order::Order;
+use crate::domain::phase::Phase;
+use crate::domain::units::SectorSize;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Seal this many sectors.
+    Order {
+        size: SectorSize,
+        count: u64,
+    },
+    /// Issue no more of this order.
+    CancelOrder {
+        order: OrderId,
+    },
+    /// Put the failed tasks of a sector (or the one of this phase) back.
+    Retry {
+        sector: SectorNumber,
+        phase: Option<Phase>,
+    },
+    /// Put every failed task back.
+    RetryAll,
+    /// Send a sector back to P1.
+    Redo {
+        sector: SectorNumber,
+    },
+    /// Give a sector up and delete what it has on scratch.
+    Abort {
+        sector: SectorNumber,
+    },
+    PauseIntake,
+    ResumeIntake,
+}
+
+/// What a command did. It is durable when this is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    Ordered(Order),
+    Cancelled(OrderId),
+    Retried(Vec<Retried>),
+    Redone(SectorNumber),
+    /// `now`: it takes effect at once; otherwise when the running attempt ends.
+    Aborted {
+        sector: SectorNumber,
+        now: bool,
+    },
+    IntakePaused,
+    IntakeResumed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Retried {
+    pub sector: SectorNumber,
+    pub phase: Phase,
+}
+
+/// Why a command was not carried out. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// The state does not allow it.
+    #[error("{what}; {mend}")]
+    Conflict { what: String, mend: String },
+    /// It makes no sense for any state.
+    #[error("{what}; {mend}")]
+    Invalid { what: String, mend: String },
+    /// The box takes no commands now.
+    #[error("{what}; {mend}")]
+    Unavailable { what: String, mend: String },
+}
+
+/// A command with who gave it and where its answer goes.
+#[derive(Debug)]
+pub struct Ask {
+    pub command: Command,
+    pub by: String,
+    pub reply: oneshot::Sender<Result<Done, Refusal>>,
+}

@@ -1,0 +1,84 @@
+//! The box at a moment, for pages and API: made by the scheduler, read by everyone.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::admission::Counts;
+use crate::domain::failure::Failure;
+use crate::domain::ids::{ActorId, SectorNumber};
+use crate::domain::order::Order;
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::domain::units::{SectorSize, Seq, Timestamp};
+
+/// At most this many sectors are listed in a view; the lists behind them are paged.
+pub const LISTED: usize = 50;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BoxView {
+    pub at: Timestamp,
+    pub seq: Seq,
+    pub simulated: bool,
+    pub miner: ActorId,
+    pub sector_size: SectorSize,
+    pub counts: Counts,
+    pub finished: u64,
+    pub given_up: u64,
+    /// In flight, oldest first, at most [`LISTED`] (`counts.in_flight` is their number).
+    pub in_flight: Vec<Arc<Sector>>,
+    /// Sectors that wait for a person, at most [`LISTED`] (`counts.needs_you` is their number).
+    pub attention: Vec<Arc<Sector>>,
+    /// Sectors whose chain step gets no answer; it is asked again by itself.
+    pub chain_trouble: Vec<ChainTrouble>,
+    pub workers: Vec<WorkerView>,
+    pub throttles: Vec<ThrottleView>,
+    pub orders: Vec<Order>,
+    pub intake_paused: bool,
+    /// Stop was asked for: nothing new starts.
+    pub stopping: bool,
+    /// The box cannot write its journal: no work starts until it can.
+    pub trouble: Option<Failure>,
+    /// What the last start found and did (a rebuilt state, rescued attempts).
+    pub report: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChainTrouble {
+    pub sector: SectorNumber,
+    pub failure: Failure,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerView {
+    pub name: String,
+    pub phases: Vec<Phase>,
+    pub doing: Option<Doing>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Doing {
+    pub sector: SectorNumber,
+    pub phase: Phase,
+    pub since: Timestamp,
+}
+
+/// One size's throttle. Listed for every size that has a limit, an order or a sector in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ThrottleView {
+    pub size: SectorSize,
+    pub limit: Option<u64>,
+    pub outstanding: u64,
+    /// Ordered and not issued yet.
+    pub waiting: u64,
+    /// The sectors that wait for a person and hold all remaining places: nothing of this size is
+    /// issued until they are retried or aborted.
+    pub held_by: Vec<SectorNumber>,
+}
+
+impl ThrottleView {
+    /// Full, with a failed sector among those that fill it.
+    pub fn stands_still(&self) -> bool {
+        self.limit.is_some_and(|limit| self.outstanding >= limit) && !self.held_by.is_empty()
+    }
+}
