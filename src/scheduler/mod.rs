@@ -1,6 +1,7 @@
 //! The one writer: events in, decisions out.
 
 pub mod command;
+pub mod core;
 pub mod view;
 
 use std::sync::Arc;
