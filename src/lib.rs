@@ -1,4 +1,5 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod config;
 pub mod domain;
 pub mod engine;
