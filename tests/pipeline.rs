@@ -78,7 +78,8 @@ fn the_32_gib_throttle_lets_one_sector_in_and_a_failed_one_holds_its_place_until
 
 #[test]
 fn a_refused_pre_commit_goes_straight_to_clean_and_4_8_and_16_never_run() {
-    let refuse = QUICK.replace("challenge_delay = 2", "challenge_delay = 2\nrefuse_pre_commit = [0]");
+    let refuse =
+        QUICK.replace("challenge_delay = 2", "challenge_delay = 2\nrefuse_pre_commit = [0]");
     let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{refuse}"));
     lab.start();
     lab.pledge(1);

@@ -81,9 +81,7 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
         ("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().expect("UTF-8")),
     ]);
     lab.wait_until_it_answers();
-    lab.wait_for(PATIENCE, "the sector is finished", |lab| {
-        lab.sector(0)["state"] == "finished"
-    });
+    lab.wait_for(PATIENCE, "the sector is finished", |lab| lab.sector(0)["state"] == "finished");
     let output = lab
         .sealbox()
         .env("SEALBOX_WEB_LISTEN", &address)

@@ -22,7 +22,8 @@ enum EngineWord {
 
 pub fn engine(root: &Table) -> EngineConfig {
     let words = [("filecoin", EngineWord::Filecoin), ("simulated", EngineWord::Simulated)];
-    let word = root.choice("engine", &words).map_or(EngineWord::Filecoin, |got| got.value);
+    let word = root.table("engine", |table| table.choice("kind", &words));
+    let word = word.map_or(EngineWord::Filecoin, |got| got.value);
     let written = root.given("simulated");
     let (config, variable) =
         root.table("simulated", |table| (simulated(table), table.variable_given()));
@@ -34,7 +35,8 @@ pub fn engine(root: &Table) -> EngineConfig {
                     place,
                     "simulated",
                     "[simulated] is given, but the engine is \"filecoin\"".to_owned(),
-                    "expected `engine = \"simulated\"`, or no [simulated] at all".to_owned(),
+                    "expected `kind = \"simulated\"` in [engine], or no [simulated] at all"
+                        .to_owned(),
                 );
             }
             EngineConfig::Filecoin
@@ -82,9 +84,11 @@ fn simulated_failure(table: &Table) -> Option<SimulatedFailure> {
 }
 
 pub fn chain(root: &Table) -> ChainConfig {
-    // The only chain so far; the word is there so that a file says which one it was made for.
-    root.choice("chain", &[("lab", ())]);
-    ChainConfig::Lab(root.table("lab", lab))
+    root.table("chain", |table| {
+        // The only chain so far; the word is there so that a file says which it was made for.
+        table.choice("kind", &[("lab", ())]);
+        ChainConfig::Lab(table.table("lab", lab))
+    })
 }
 
 fn lab(table: &Table) -> LabConfig {

@@ -38,7 +38,7 @@ fn built_in_with_everything() -> String {
     let lines = BUILT_IN.lines().filter(|line| !line.starts_with("#local_dir"));
     let lines = lines.map(|line| if is_example(line) { &line[1..] } else { line });
     let text = lines.collect::<Vec<_>>().join("\n");
-    text.replace("engine = \"filecoin\"", "engine = \"simulated\"")
+    text.replace("kind = \"filecoin\"", "kind = \"simulated\"")
 }
 
 fn pairs(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -150,9 +150,9 @@ fn a_variable_wins_over_the_file() {
             ("SEALBOX_MINER", "f02000"),
             ("SEALBOX_AUTO_PLEDGE", "7"),
             ("SEALBOX_WEB_LISTEN", "[::1]:0"),
-            ("SEALBOX_ENGINE", "simulated"),
+            ("SEALBOX_ENGINE_KIND", "simulated"),
             ("SEALBOX_SIMULATED_P1_MS", "5"),
-            ("SEALBOX_LAB_EPOCH_MS", "20"),
+            ("SEALBOX_CHAIN_LAB_EPOCH_MS", "20"),
             ("SEALBOX_MAX_OUTSTANDING_32GIB", "3"),
             ("FIL_PROOFS_PARAMETER_CACHE", "/parameters"),
             ("HOME", "/root"),

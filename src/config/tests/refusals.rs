@@ -53,15 +53,25 @@ fn wrong_types_and_units_are_refused() {
     refused("sector_size = 1024", 1, "sector_size", &["is 1024", "\"2KiB\""]);
     refused("sector_size = true", 1, "sector_size", &["is true", "\"2KiB\""]);
     refused("miner = 't1abc'", 1, "miner", &["t01000"]);
-    refused("engine = 'filecon'", 1, "engine", &["did you mean \"filecoin\"?"]);
-    refused("chain = 'mainnet'", 1, "chain", &["expected \"lab\""]);
+    refused("[engine]\nkind = 'filecon'", 2, "engine.kind", &["did you mean \"filecoin\"?"]);
+    refused("[chain]\nkind = 'mainnet'", 2, "chain.kind", &["expected \"lab\""]);
     refused("log = 'inof'", 1, "log", &["did you mean \"info\"?"]);
     refused("log = 'a=b=c'", 1, "log", &["filter"]);
     refused("web = 3", 1, "web", &["expected a table"]);
     refused("[web]\nlisten = 3456", 2, "web.listen", &["127.0.0.1:3456"]);
     refused("[storage]\npath = '/x'", 1, "storage", &["[[storage]]", "two brackets"]);
-    refused("[lab]\nrefuse_pre_commit = [1, 'x']", 2, "lab.refuse_pre_commit", &["\"x\""]);
-    refused("[lab]\nchallenge_delay = 0", 2, "lab.challenge_delay", &["from 1", "epochs"]);
+    refused(
+        "[chain.lab]\nrefuse_pre_commit = [1, 'x']",
+        2,
+        "chain.lab.refuse_pre_commit",
+        &["\"x\""],
+    );
+    refused(
+        "[chain.lab]\nchallenge_delay = 0",
+        2,
+        "chain.lab.challenge_delay",
+        &["from 1", "epochs"],
+    );
 }
 
 #[test]
@@ -109,9 +119,9 @@ fn an_address_that_others_reach_is_refused_with_the_reason() {
 
 #[test]
 fn simulated_settings_without_the_simulated_engine_are_refused() {
-    refused("[simulated]\np1_ms = 1", 1, "simulated", &["engine = \"simulated\""]);
+    refused("[simulated]\np1_ms = 1", 1, "simulated", &["kind = \"simulated\""]);
     let failure = "\n[[simulated.failure]]\nphase = 'P1'";
-    refused(failure, 2, "simulated", &["engine = \"simulated\""]);
+    refused(failure, 2, "simulated", &["kind = \"simulated\""]);
     let errors = parse_with("log = 'info'", &[("SEALBOX_SIMULATED_P1_MS", "1")]).unwrap_err();
     assert!(errors.to_string().contains("variable SEALBOX_SIMULATED_P1_MS"), "{errors}");
 }
@@ -138,7 +148,8 @@ fn a_bad_variable_is_named_in_place_of_file_and_line() {
 
 #[test]
 fn all_problems_are_told_at_once_in_the_files_order() {
-    let text = "miner = 'x'\nzzz = 1\n[[worker]]\nnum = 0\nsupported_phase = ['P9']\n[lab]\nx = 1";
+    let text =
+        "miner = 'x'\nzzz = 1\n[[worker]]\nnum = 0\nsupported_phase = ['P9']\n[chain.lab]\nx = 1";
     let errors = parse_with(text, &[("SEALBOX_LOG", "")]).unwrap_err();
     let lines: Vec<_> = errors
         .problems()
