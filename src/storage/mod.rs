@@ -7,3 +7,9 @@
 pub mod disk;
 pub mod durable;
 pub mod layout;
+pub mod manifest;
+mod pump;
+pub mod rate;
+#[cfg(test)]
+mod testing;
+pub mod transfer;
