@@ -4,6 +4,7 @@
 //! Every call blocks, for as long as the disk behind it does (a hung mount: for ever). Call from
 //! threads that may wait, never from the scheduler or the async runtime.
 
+pub mod clean;
 pub mod disk;
 pub mod durable;
 pub mod layout;
