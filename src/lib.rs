@@ -1,5 +1,6 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod chain;
 pub mod domain;
 pub mod engine;
 pub mod storage;
