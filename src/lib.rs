@@ -1,6 +1,8 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod chain;
 pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod scheduler;
+pub mod storage;
