@@ -1,5 +1,6 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
