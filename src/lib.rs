@@ -1,6 +1,7 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
 pub mod chain;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
