@@ -15,15 +15,16 @@ use crate::chain::lab::Lab;
 use crate::config::{ChainConfig, Config, EngineConfig};
 use crate::domain::failure::Failure;
 use crate::domain::units::Timestamp;
-use crate::engine::filecoin::Filecoin;
-use crate::engine::simulated::Simulated;
+use crate::engine::filecoin::{FilecoinEngine, Hooks};
+use crate::engine::filecoin::settings;
+use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{Engine, EngineKind};
 use crate::scheduler::Handle;
 use crate::scheduler::core::{Core, Past, Settings};
 use crate::scheduler::messenger::Messenger;
 use crate::scheduler::run::{Clock, Scheduler};
 use crate::storage::disk::ensure_dir_writable;
-use crate::storage::layout::{Scratch, StorageRoot};
+use crate::domain::layout::{Scratch, StorageRoot};
 use crate::storage::rate::RateLimit;
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -168,10 +169,12 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 fn engine(config: &Config, changed: watch::Sender<u64>) -> Result<Arc<dyn Engine>, Failure> {
     match &config.engine {
         EngineConfig::Filecoin => {
-            let notify = Arc::new(move || changed.send_modify(|count| *count += 1));
-            Ok(Arc::new(Filecoin::start(config.sector_size, notify)?))
+            settings::read_back()?;
+            let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
+            let hooks = Hooks { parameters_changed, ..Hooks::default() };
+            Ok(Arc::new(FilecoinEngine::new(config.sector_size, hooks)))
         }
-        EngineConfig::Simulated(simulated) => Ok(Arc::new(Simulated::new(simulated.clone()))),
+        EngineConfig::Simulated(simulated) => Ok(Arc::new(SimulatedEngine::new(simulated.clone()))),
     }
 }
 

@@ -4,6 +4,7 @@ pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod durable;
 pub mod engine;
 pub mod scheduler;
 pub mod storage;

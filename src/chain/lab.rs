@@ -16,11 +16,12 @@ use rand_08::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Chain, ChainError};
+use crate::config::LabConfig;
 use crate::domain::failure::{Class, Failure};
-use crate::domain::ids::{Bytes32, SealProof, SectorId, SectorNumber};
+use crate::domain::ids::{Bytes32, SealProof, SectorId};
 use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, Timestamp};
-use crate::storage::durable::{sync_dir, write_atomic};
+use crate::durable::{sync_dir, write_atomic};
 
 const VERSION: u32 = 1;
 /// The longest sleep: a clock that is set forward in the meantime is noticed after this.
@@ -28,22 +29,6 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// The wall clock, or a test's.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabConfig {
-    /// How long an epoch takes; whole milliseconds.
-    pub epoch: Duration,
-    /// Epochs from pre-commit to seed.
-    pub challenge_delay: u64,
-    /// Sectors whose pre-commit is refused, to see what that looks like.
-    pub refuse_pre_commit: Vec<SectorNumber>,
-}
-
-impl Default for LabConfig {
-    fn default() -> Self {
-        Self { epoch: Duration::from_secs(1), challenge_delay: 10, refuse_pre_commit: Vec::new() }
-    }
-}
 
 /// What is kept. `check` is over the rest, so that a damaged file is not taken for another beacon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

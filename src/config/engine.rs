@@ -10,8 +10,6 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::order::ORDER_LIMIT;
 use crate::domain::phase::{PerPhase, Phase};
 
-const DEFAULT_EPOCH_MS: u64 = 1_000;
-const DEFAULT_CHALLENGE_DELAY: u64 = 10;
 const DEFAULT_SIMULATED_MS: u64 = 100;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -97,17 +95,12 @@ fn lab(table: &Table) -> LabConfig {
         let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
         number.map(SectorNumber).ok_or_else(|| expected.to_owned())
     });
-    let epoch_ms =
-        integer(table, "epoch_ms", 1..=DAY_SEC * 1_000, "milliseconds", DEFAULT_EPOCH_MS);
+    let LabConfig { epoch, challenge_delay, .. } = LabConfig::default();
+    let epoch_ms = u64::try_from(epoch.as_millis()).unwrap_or(u64::MAX);
+    let epoch_ms = integer(table, "epoch_ms", 1..=DAY_SEC * 1_000, "milliseconds", epoch_ms);
     LabConfig {
         epoch: Duration::from_millis(epoch_ms),
-        challenge_delay: integer(
-            table,
-            "challenge_delay",
-            1..=100_000,
-            "epochs",
-            DEFAULT_CHALLENGE_DELAY,
-        ),
+        challenge_delay: integer(table, "challenge_delay", 1..=100_000, "epochs", challenge_delay),
         refuse_pre_commit: refused.unwrap_or_default(),
     }
 }

@@ -133,3 +133,9 @@ pub struct LabConfig {
     /// Sectors whose pre-commit this chain refuses, to see what follows.
     pub refuse_pre_commit: Vec<SectorNumber>,
 }
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        Self { epoch: Duration::from_secs(1), challenge_delay: 10, refuse_pre_commit: Vec::new() }
+    }
+}

@@ -68,8 +68,8 @@ impl Messenger {
             }
             (
                 Effect::SendCommit,
-                Stage::Proving { snark: Snark::Committing { proof, .. }, .. },
-            ) => match self.chain.commit(id, proof.clone()).await {
+                Stage::Proving { challenge, snark: Snark::Committing { proof, .. }, .. },
+            ) => match self.chain.commit(id, challenge.pre_commit.clone(), proof.clone()).await {
                 Ok(commit) => Event::Committed { commit },
                 Err(ChainError::Refused(failure)) => Event::CommitRefused { failure },
                 Err(ChainError::Trouble(failure)) => return Err(failure),

@@ -6,7 +6,7 @@
 //!
 //! ```compile_fail,E0451
 //! use sealbox::storage::clean::ProvenCopy;
-//! # fn forge(root: sealbox::storage::layout::StorageRoot, id: sealbox::domain::ids::SectorId) {
+//! # fn forge(root: sealbox::domain::layout::StorageRoot, id: sealbox::domain::ids::SectorId) {
 //! let forged = ProvenCopy { root, id };
 //! # }
 //! ```
@@ -15,14 +15,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::durable::sync_dir;
-use super::layout::{Scratch, StorageRoot, trash_of};
 use super::manifest::{Manifest, Progress, check_copy};
 use super::rate::RateLimit;
 use super::transfer;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
+use crate::domain::layout::{Scratch, StorageRoot, trash_of};
 use crate::domain::sector::{GiveUp, StoredAt};
+use crate::durable::sync_dir;
 
 /// A stored copy that was proven good in this process, just now.
 #[derive(Debug)]

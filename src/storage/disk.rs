@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::durable::{sync_dir, write_atomic};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::units::ByteSize;
+use crate::durable::{sync_dir, write_atomic};
 
 /// A file system, seen from a path on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

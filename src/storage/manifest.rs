@@ -6,11 +6,11 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::{StorageRoot, StoredFile, stored_files};
 use super::pump::read_back;
 use super::rate::RateLimit;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommR, SectorId};
+use crate::domain::layout::{StorageRoot, StoredFile, stored_files};
 use crate::domain::units::SectorSize;
 
 const FORMAT: u32 = 1;

@@ -6,8 +6,6 @@
 
 pub mod clean;
 pub mod disk;
-pub mod durable;
-pub mod layout;
 pub mod manifest;
 mod pump;
 pub mod rate;

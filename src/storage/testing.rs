@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::layout::{Scratch, StorageRoot, stored_files};
 use super::rate::{Pace, RateLimit};
 use super::transfer::{ToStore, copy_sector};
 use crate::domain::failure::Failure;
 use crate::domain::ids::{ActorId, Bytes32, CommR, SectorId, SectorNumber};
+use crate::domain::layout::{Scratch, StorageRoot, stored_files};
 use crate::domain::sector::StoredAt;
 use crate::domain::units::SectorSize;
 

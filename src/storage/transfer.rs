@@ -10,15 +10,17 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::disk;
-use super::durable::{sync_dir, write_atomic};
-use super::layout::{Scratch, StorageRoot, is_part, part_of, relative_in_cache, stored_files};
 use super::manifest::{Manifest, ManifestFile, Progress};
 use super::pump::{PumpError, Pumped, pump, read_back};
 use super::rate::RateLimit;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{CommR, SectorId};
+use crate::domain::layout::{
+    Scratch, StorageRoot, is_part, part_of, relative_in_cache, stored_files,
+};
 use crate::domain::sector::StoredAt;
 use crate::domain::units::{ByteSize, SectorSize};
+use crate::durable::{sync_dir, write_atomic};
 
 /// The sector that is to be stored.
 #[derive(Debug, Clone, Copy)]

@@ -44,7 +44,7 @@ fn a_stored_copy_equals_its_source_and_passes_its_check() {
     }
     let manifest = check(&world, &stored).unwrap();
     assert_eq!(manifest.bytes(), stored.bytes);
-    assert_eq!(stored.bytes, crate::storage::layout::stored_bytes(SectorSize::MiB8));
+    assert_eq!(stored.bytes, crate::domain::layout::stored_bytes(SectorSize::MiB8));
     assert_eq!(stored.root, world.storage.path().to_str().unwrap());
 }
 

@@ -12,7 +12,7 @@ use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
 use crate::storage::disk;
-use crate::storage::layout::{Scratch, StorageRoot};
+use crate::domain::layout::{Scratch, StorageRoot};
 use crate::storage::rate::RateLimit;
 use crate::storage::transfer::{ToStore, copy_sector};
 
@@ -121,7 +121,7 @@ fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output,
     };
     let root = choose_root(&tools.storage, sector.id)?;
     let stored =
-        copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &mut |_done, _total| {})?;
+        copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &|_done, _total| {})?;
     Ok(Output::P5 { stored })
 }
 
@@ -162,7 +162,7 @@ fn clean_behind_copy(
         sector.id,
         &sealed.stored,
         &tools.copy_limit,
-        &mut |_done, _total| {},
+        &|_done, _total| {},
         |cache, replica| {
             let copy = StoredCopy {
                 id: sector.id,
