@@ -6,5 +6,8 @@ pub mod config;
 pub mod domain;
 pub mod durable;
 pub mod engine;
+pub mod logs;
 pub mod scheduler;
 pub mod storage;
+pub mod store;
+pub mod worker;
