@@ -26,7 +26,7 @@ use crate::scheduler::run::{Clock, Scheduler};
 use crate::storage::disk::ensure_dir_writable;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::storage::rate::RateLimit;
-use crate::store::{Store, StoreError};
+use crate::store::{OpenOptions, StageKind, StoreError};
 use crate::telemetry;
 use crate::web::{self, WebState};
 use crate::worker::phases::Tools;
@@ -59,7 +59,7 @@ impl StartError {
     pub fn is_occupied(&self) -> bool {
         match self {
             Self::PortBusy { .. } => true,
-            Self::Store(error) => error.is_locked(),
+            Self::Store(error) => matches!(error, StoreError::Locked { .. }),
             Self::Listen { .. } | Self::Check(_) | Self::Threads(_) => false,
         }
     }
@@ -82,7 +82,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
 
 async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
     check_directories(&config)?;
-    let (store, recovered) = Store::open(&config.data_dir)?;
+    let (store, recovered) = OpenOptions::new(&config.data_dir).open()?;
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
@@ -93,8 +93,8 @@ async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
     let chain = chain(&config, &clock)?;
     let reader = store.reader();
     let past = Past {
-        finished: recovered.counts.finished,
-        given_up: recovered.counts.given_up,
+        finished: recovered.counts.stage(StageKind::Finished),
+        given_up: recovered.counts.stage(StageKind::GivenUp),
         box_state: recovered.box_state,
         active: recovered.active,
         report: recovered.report,
@@ -140,7 +140,9 @@ async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
     let store = scheduler.run().await;
     drop(web_stop_sender.send(true));
     drop(tokio::time::timeout(LAST_ANSWERS, web).await);
-    store.close();
+    if let Err(error) = store.close() {
+        tracing::warn!("the stop was not marked as clean, the next start takes longer: {error}");
+    }
     tracing::info!("stopped; what was running starts again at the next start");
     Ok(())
 }

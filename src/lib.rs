@@ -10,4 +10,5 @@ pub mod logs;
 pub mod scheduler;
 pub mod storage;
 pub mod store;
+pub mod telemetry;
 pub mod worker;

@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::ids::{ActorId, CommD, CommR};
+use crate::domain::ids::{ActorId, CommD, CommR, SectorNumber};
 
 struct World {
     dir: TempDir,

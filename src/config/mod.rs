@@ -94,8 +94,8 @@ pub enum EngineConfig {
     Simulated(SimulatedConfig),
 }
 
-/// How the simulated engine behaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// How the simulated engine behaves. The default takes no time and never fails.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SimulatedConfig {
     /// How long each phase takes.
     #[serde(rename = "durations_ms", serialize_with = "show::durations_as_ms")]

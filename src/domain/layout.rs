@@ -174,12 +174,25 @@ impl CacheFile {
         }
     }
 
-    /// Whether storage keeps it. The PoSt proofs read the replica, `p_aux` and tree-r-last.
+    /// Whether storage keeps it. The PoSt proofs read the replica, `p_aux` and tree-r-last;
+    /// `t_aux` goes along because other programs look whether it is there.
     pub fn is_stored(self) -> bool {
         match self {
-            Self::PAux | Self::TreeRLast(_) => true,
-            Self::Layer(_) | Self::TreeD | Self::TreeC(_) | Self::TAux => false,
+            Self::PAux | Self::TAux | Self::TreeRLast(_) => true,
+            Self::Layer(_) | Self::TreeD | Self::TreeC(_) => false,
         }
+    }
+
+    pub fn layers(size: SectorSize) -> Vec<Self> {
+        (1..=size.layers()).map(Self::Layer).collect()
+    }
+
+    pub fn trees_c(size: SectorSize) -> Vec<Self> {
+        (0..size.tree_files()).map(Self::TreeC).collect()
+    }
+
+    pub fn trees_r_last(size: SectorSize) -> Vec<Self> {
+        (0..size.tree_files()).map(Self::TreeRLast).collect()
     }
 }
 
@@ -203,11 +216,10 @@ fn tree_r_last_bytes(size: SectorSize) -> u64 {
 
 /// The files of a complete cache, after P2.
 pub fn cache_files(size: SectorSize) -> Vec<CacheFile> {
-    let trees = size.tree_files();
-    let mut files: Vec<_> = (1..=size.layers()).map(CacheFile::Layer).collect();
+    let mut files = CacheFile::layers(size);
     files.push(CacheFile::TreeD);
-    files.extend((0..trees).map(CacheFile::TreeC));
-    files.extend((0..trees).map(CacheFile::TreeRLast));
+    files.extend(CacheFile::trees_c(size));
+    files.extend(CacheFile::trees_r_last(size));
     files.extend([CacheFile::PAux, CacheFile::TAux]);
     files
 }
@@ -217,16 +229,17 @@ pub fn cache_files(size: SectorSize) -> Vec<CacheFile> {
 pub struct StoredFile {
     /// Under the root, on scratch as in storage: `cache/s-t01000-7/p_aux`.
     pub relative: String,
-    pub bytes: u64,
+    /// None for `t_aux`, whose size varies.
+    pub bytes: Option<u64>,
 }
 
 /// What storage keeps of a sector: the replica and what PoSt needs of the cache.
 pub fn stored_files(id: SectorId, size: SectorSize) -> Vec<StoredFile> {
-    let replica = StoredFile { relative: format!("{SEALED}/{id}"), bytes: size.bytes() };
+    let replica = StoredFile { relative: format!("{SEALED}/{id}"), bytes: Some(size.bytes()) };
     let cache = cache_files(size).into_iter().filter(|file| file.is_stored());
-    let cache = cache.filter_map(|file| {
-        let relative = relative_in_cache(id, &file.name(size));
-        Some(StoredFile { relative, bytes: file.bytes(size)? })
+    let cache = cache.map(|file| StoredFile {
+        relative: relative_in_cache(id, &file.name(size)),
+        bytes: file.bytes(size),
     });
     std::iter::once(replica).chain(cache).collect()
 }
@@ -325,19 +338,20 @@ mod tests {
     }
 
     #[test]
-    fn storage_keeps_the_replica_p_aux_and_tree_r_last_and_nothing_else() {
+    fn storage_keeps_the_replica_what_post_needs_and_nothing_else() {
         let files = stored_files(id(), SectorSize::KiB2);
         let files: Vec<_> = files.iter().map(|f| (f.relative.as_str(), f.bytes)).collect();
         let expected = [
-            ("sealed/s-t01000-7", 2_048),
-            ("cache/s-t01000-7/sc-02-data-tree-r-last.dat", 32),
-            ("cache/s-t01000-7/p_aux", 64),
+            ("sealed/s-t01000-7", Some(2_048)),
+            ("cache/s-t01000-7/sc-02-data-tree-r-last.dat", Some(32)),
+            ("cache/s-t01000-7/p_aux", Some(64)),
+            ("cache/s-t01000-7/t_aux", None),
         ];
         assert_eq!(files, expected);
         for size in SectorSize::ALL {
             let files = stored_files(id(), size);
-            assert_eq!(files.len(), 2 + size.tree_files() as usize, "{size}");
-            assert_eq!(files.iter().map(|f| f.bytes).sum::<u64>(), stored_bytes(size));
+            assert_eq!(files.len(), 3 + size.tree_files() as usize, "{size}");
+            assert_eq!(files.iter().filter_map(|f| f.bytes).sum::<u64>(), stored_bytes(size));
         }
     }
 }

@@ -8,15 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::cache_layout::{self, CacheFile};
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
+use crate::config::{SimulatedConfig, SimulatedFailure};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorId, SectorNumber};
-use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::layout::CacheFile;
+use crate::domain::phase::Phase;
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
 
@@ -24,32 +22,6 @@ use crate::domain::units::SectorSize;
 pub const MARK: &[u8] = b"SIMULATED";
 /// P3's output.
 const VANILLA: &str = "sealbox-c1.json";
-
-/// How the simulation behaves. The default takes no time and never fails.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SimulatedConfig {
-    /// How long an attempt takes. P6 spends it on the stored copy; P5 has no call of the engine,
-    /// and spends it only where its worker asks [`SimulatedEngine::act`].
-    pub durations: PerPhase<Duration>,
-    pub failures: Vec<SimulatedFailure>,
-}
-
-/// Attempts that fail on purpose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SimulatedFailure {
-    /// Which sector; without it every one, each counted by itself.
-    #[serde(default)]
-    pub sector: Option<SectorNumber>,
-    pub phase: Phase,
-    pub class: Class,
-    /// So many attempts of a sector fail; the next one does not.
-    pub times: u32,
-    /// Whether the attempt panics, as the proofs library does, instead of returning its failure.
-    #[serde(default)]
-    pub panic: bool,
-}
 
 /// The simulation.
 pub struct SimulatedEngine {
@@ -64,7 +36,7 @@ impl SimulatedEngine {
     }
 
     /// Takes the phase's time and then fails, or panics, if a rule says so.
-    pub fn act(&self, phase: Phase, sector: SectorId) -> Result<(), Failure> {
+    fn act(&self, phase: Phase, sector: SectorId) -> Result<(), Failure> {
         std::thread::sleep(self.config.durations[phase]);
         let Some(rule) = self.rule_that_strikes(phase, sector.number) else { return Ok(()) };
         assert!(!rule.panic, "simulated panic in {phase} of {sector}");
@@ -100,22 +72,20 @@ impl Engine for SimulatedEngine {
 
     fn label(&self, job: &Job, ticket: &Ticket) -> Result<(), Failure> {
         self.act(Phase::P1, job.id)?;
-        let mut made = cache_layout::layers(job.size);
-        made.push(cache_layout::tree_d(job.size));
-        let ticket = ticket.value;
-        made.iter().try_for_each(|file| write(&job.cache, &file.name, job.id, &ticket))
+        let mut made = CacheFile::layers(job.size);
+        made.push(CacheFile::TreeD);
+        made.into_iter().try_for_each(|file| write_cached(job, file, &ticket.value))
     }
 
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
-        require(&job.cache, &cache_layout::layers(job.size), job.id)?;
+        require(&job.cache, &CacheFile::layers(job.size), job.size, job.id)?;
         self.act(Phase::P2, job.id)?;
         let commitments = commitments_of(job, ticket);
         let comm_r = commitments.comm_r.0;
-        let mut made = cache_layout::tree_c(job.size);
-        made.extend(cache_layout::tree_r_last(job.size));
-        made.iter().try_for_each(|file| write(&job.cache, &file.name, job.id, &comm_r))?;
-        write(&job.cache, cache_layout::T_AUX, job.id, &comm_r)?;
-        write(&job.cache, cache_layout::P_AUX, job.id, &comm_r)?;
+        let mut made = CacheFile::trees_c(job.size);
+        made.extend(CacheFile::trees_r_last(job.size));
+        made.extend([CacheFile::TAux, CacheFile::PAux]);
+        made.into_iter().try_for_each(|file| write_cached(job, file, &comm_r))?;
         write_at(&job.replica, &contents(job.id, "replica", &comm_r))?;
         Ok(commitments)
     }
@@ -137,11 +107,14 @@ impl Engine for SimulatedEngine {
     }
 
     fn prove_stored(&self, copy: &StoredCopy, comm_r: &CommR) -> Result<(), Failure> {
-        self.act(Phase::P6, copy.id)?;
         check(&copy.replica, copy.id, "replica", &comm_r.0)?;
-        let p_aux = cache_layout::P_AUX;
-        check(&copy.cache.join(p_aux), copy.id, p_aux, &comm_r.0)?;
-        require(&copy.cache, &cache_layout::tree_r_last(copy.size), copy.id)
+        let p_aux = CacheFile::PAux.name(copy.size);
+        check(&copy.cache.join(&p_aux), copy.id, &p_aux, &comm_r.0)?;
+        require(&copy.cache, &CacheFile::trees_r_last(copy.size), copy.size, copy.id)
+    }
+
+    fn attend(&self, phase: Phase, sector: SectorId) -> Result<(), Failure> {
+        self.act(phase, sector)
     }
 
     fn seal_proof_name(&self, size: SectorSize) -> &'static str {
@@ -171,6 +144,10 @@ fn write(cache: &Path, name: &str, id: SectorId, value: &Bytes32) -> Result<(), 
     write_at(&cache.join(name), &contents(id, name, value))
 }
 
+fn write_cached(job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failure> {
+    write(&job.cache, &file.name(job.size), job.id, value)
+}
+
 fn write_at(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     fs::write(path, bytes).map_err(|error| Failure::io("writing a simulated file", path, &error))
 }
@@ -187,12 +164,18 @@ fn check(path: &Path, id: SectorId, name: &str, value: &Bytes32) -> Result<(), F
 }
 
 /// Whether files that some phase before left are there and this sector's.
-fn require(cache: &Path, made: &[CacheFile], id: SectorId) -> Result<(), Failure> {
+fn require(
+    cache: &Path,
+    made: &[CacheFile],
+    size: SectorSize,
+    id: SectorId,
+) -> Result<(), Failure> {
     for file in made {
-        let path = cache.join(&file.name);
+        let name = file.name(size);
+        let path = cache.join(&name);
         let bytes = read(&path)?;
         let text = String::from_utf8_lossy(&bytes);
-        if !bytes.starts_with(MARK) || !text.contains(&format!(" {id} {} ", file.name)) {
+        if !bytes.starts_with(MARK) || !text.contains(&format!(" {id} {name} ")) {
             return Err(spoilt(&path));
         }
     }
@@ -308,9 +291,9 @@ mod tests {
             replica: job.replica.clone(),
         };
         assert!(engine.prove_stored(&copy, &CommR(Bytes32([0; 32]))).is_err());
-        fs::write(job.cache.join(cache_layout::P_AUX), "x").unwrap();
+        fs::write(job.cache.join("p_aux"), "x").unwrap();
         let failure = engine.prove_stored(&copy, &commitments.comm_r).unwrap_err();
-        assert_eq!(failure.file, Some(job.cache.join(cache_layout::P_AUX)));
+        assert_eq!(failure.file, Some(job.cache.join("p_aux")));
     }
 
     #[test]
@@ -357,14 +340,5 @@ mod tests {
         let panicked = catch_unwind(AssertUnwindSafe(|| engine.label(&job, &ticket())));
         assert!(panicked.is_err());
         engine.label(&job, &ticket()).unwrap();
-    }
-
-    #[test]
-    fn the_configuration_survives_json_and_refuses_unknown_keys() {
-        let mut config = SimulatedConfig { failures: vec![in_p1(3, true)], ..Default::default() };
-        config.durations[Phase::P2] = Duration::from_millis(250);
-        let json = serde_json::to_string(&config).unwrap();
-        assert_eq!(serde_json::from_str::<SimulatedConfig>(&json).unwrap(), config);
-        assert!(serde_json::from_str::<SimulatedConfig>(r#"{"duration": []}"#).is_err());
     }
 }

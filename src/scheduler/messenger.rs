@@ -53,9 +53,7 @@ impl Messenger {
     async fn ask(&self, sector: &Sector, effect: Effect) -> Result<Option<Event>, Failure> {
         let id = sector.id;
         let event = match (effect, &sector.stage) {
-            (Effect::DrawTicket, _) => {
-                Event::TicketDrawn { ticket: self.chain.ticket(id).await? }
-            }
+            (Effect::DrawTicket, _) => Event::TicketDrawn { ticket: self.chain.ticket(id).await? },
             (Effect::SendPreCommit, Stage::PreCommitting { replica }) => {
                 match self.chain.pre_commit(id, replica.ticket, replica.commitments).await {
                     Ok(pre_commit) => Event::PreCommitted { pre_commit },
@@ -90,4 +88,3 @@ impl std::fmt::Debug for Messenger {
         f.debug_struct("Messenger").finish_non_exhaustive()
     }
 }
-

@@ -2,6 +2,8 @@
 
 pub mod command;
 pub mod core;
+pub mod messenger;
+pub mod run;
 pub mod view;
 
 use std::sync::Arc;

@@ -177,7 +177,7 @@ impl Loop {
                 box_state: decided.box_state.clone(),
             };
             match self.s.store.commit(batch).await {
-                Ok(()) => {
+                Ok(_committed) => {
                     if self.trouble.take().is_some() {
                         tracing::info!("the journal can be written again");
                     }

@@ -54,7 +54,11 @@ impl World {
             Self { dir, scratch, storage, sector: ToStore { id, size, comm_r, simulated: false } };
         fs::create_dir(world.scratch.cache_dir(id)).unwrap();
         for (n, file) in stored_files(id, size).iter().enumerate() {
-            fs::write(world.scratch.root().join(&file.relative), noise(n, file.bytes)).unwrap();
+            fs::write(
+                world.scratch.root().join(&file.relative),
+                noise(n, file.bytes.unwrap_or(340)),
+            )
+            .unwrap();
         }
         fs::write(world.scratch.cache_dir(id).join("sc-02-data-layer-1.dat"), b"labels").unwrap();
         world

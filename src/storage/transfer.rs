@@ -94,14 +94,16 @@ fn files_to_copy(scratch: &Scratch, sector: &ToStore) -> Result<Vec<Source>, Fai
         let path = scratch.root().join(&expected.relative);
         let found = fs::metadata(&path)
             .map_err(|error| Failure::io("looking for the sealed sector", &path, &error))?;
-        if found.len() != expected.bytes {
+        if let Some(bytes) = expected.bytes
+            && found.len() != bytes
+        {
             let what = "a file of the sealed sector has the wrong size";
             let mend = "redo the sector, or give it up";
-            let detail = format!("{} bytes instead of {}", found.len(), expected.bytes);
+            let detail = format!("{} bytes instead of {}", found.len(), bytes);
             return Err(Failure::new(Class::Sector, what, mend).at(&path).detail(detail));
         }
-        let (relative, bytes) = (expected.relative, expected.bytes);
-        files.push(Source { relative, bytes, mode: found.mode() });
+        let relative = expected.relative;
+        files.push(Source { relative, bytes: found.len(), mode: found.mode() });
     }
     Ok(files)
 }

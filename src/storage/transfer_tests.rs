@@ -34,6 +34,7 @@ fn a_stored_copy_equals_its_source_and_passes_its_check() {
         "cache/s-t01000-7/p_aux",
         "cache/s-t01000-7/sc-02-data-tree-r-last.dat",
         "cache/s-t01000-7/sealbox-manifest.json",
+        "cache/s-t01000-7/t_aux",
         "sealed/s-t01000-7",
     ];
     assert_eq!(listing(world.storage.path()), expected);
@@ -44,7 +45,7 @@ fn a_stored_copy_equals_its_source_and_passes_its_check() {
     }
     let manifest = check(&world, &stored).unwrap();
     assert_eq!(manifest.bytes(), stored.bytes);
-    assert_eq!(stored.bytes, crate::domain::layout::stored_bytes(SectorSize::MiB8));
+    assert_eq!(stored.bytes, crate::domain::layout::stored_bytes(SectorSize::MiB8) + 340);
     assert_eq!(stored.root, world.storage.path().to_str().unwrap());
 }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
+use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
 use crate::storage::disk;
-use crate::domain::layout::{Scratch, StorageRoot};
 use crate::storage::rate::RateLimit;
 use crate::storage::transfer::{ToStore, copy_sector};
 
@@ -59,6 +59,7 @@ pub fn run_phase(
         }
         (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge),
         (Phase::P6, Stage::P6 { cleaning, .. }) => {
+            tools.engine.attend(Phase::P6, sector.id)?;
             match cleaning {
                 Cleaning::Sealed { sealed } => clean_behind_copy(tools, sector, sealed, record)?,
                 Cleaning::GivenUp { because } => {
@@ -113,6 +114,7 @@ fn make_room(scratch: &Scratch, cache: &Path) -> Result<(), Failure> {
 }
 
 fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output, Failure> {
+    tools.engine.attend(Phase::P5, sector.id)?;
     let to_store = ToStore {
         id: sector.id,
         size: sector.size,
