@@ -41,9 +41,7 @@ fn vanilla(job: &Job, statement: &SealStatement) -> Result<SealCommitPhase1Outpu
     .map_err(|error| {
         let failure =
             library::failed("proving the seed's challenges", &job.cache, &error, Class::Sector);
-        if failure.class == Class::Sector {
-            outputs::suspect(&job.cache, &binding, &failure);
-        }
+        outputs::suspect(&job.cache, &binding, &failure);
         failure
     })?;
     outputs::keep(&job.cache, outputs::C1, &binding, &output)?;
