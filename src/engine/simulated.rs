@@ -259,7 +259,7 @@ mod tests {
             let statement = statement(&job, commitments);
             engine.prove_vanilla(&job, &statement).unwrap();
             let proof = engine.prove_snark(&job, &statement).unwrap();
-            assert!(proof.0.starts_with(MARK) && proof.0.len() % 192 != 0);
+            assert!(proof.0.starts_with(MARK) && !proof.0.len().is_multiple_of(192));
             assert!(engine.verify_seal(&statement, &proof).unwrap());
             let (cache, replica) = (job.cache.clone(), job.replica.clone());
             let copy = StoredCopy { id: job.id, size, cache, replica };

@@ -28,7 +28,8 @@ use crate::domain::units::SectorSize;
 /// What the engine calls back.
 #[derive(Clone)]
 pub struct Hooks {
-    /// Called after each change of the parameters' state, on whatever thread changed it.
+    /// Called after each change of the parameters' state, on whatever thread changed it. It only
+    /// wakes somebody: the engine may not be asked anything from within it.
     pub parameters_changed: Arc<dyn Fn() + Send + Sync>,
     /// Called first on each thread that the engine starts: where the caller lowers its priority
     /// and keeps it off the reserved cores. The libraries' thread pools inherit both from

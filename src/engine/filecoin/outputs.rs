@@ -111,8 +111,12 @@ pub fn require<T: DeserializeOwned>(
     })
 }
 
-/// From now on P1 does not trust these layers. Best effort: the failure that led here counts.
+/// From now on P1 does not trust these layers, if it is the sector that failed and not the box.
+/// Best effort: the failure that led here counts.
 pub fn suspect(cache: &Path, binding: &Binding, failure: &Failure) {
+    if failure.class != Class::Sector {
+        return;
+    }
     if let Err(error) = keep(cache, SUSPECT, binding, failure) {
         tracing::warn!(%error, "the layers could not be marked as suspect");
     }

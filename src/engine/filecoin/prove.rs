@@ -1,5 +1,6 @@
 //! P3 and P4: the vanilla proofs and the SNARK; and the seal's verification.
 
+use filecoin_proofs_api::RegisteredSealProof;
 use filecoin_proofs_api::seal::{
     SealCommitPhase1Output, SealPreCommitPhase2Output, seal_commit_phase1, seal_commit_phase2,
     verify_seal,
@@ -40,9 +41,7 @@ fn vanilla(job: &Job, statement: &SealStatement) -> Result<SealCommitPhase1Outpu
     .map_err(|error| {
         let failure =
             library::failed("proving the seed's challenges", &job.cache, &error, Class::Sector);
-        if failure.class == Class::Sector {
-            outputs::suspect(&job.cache, &binding, &failure);
-        }
+        outputs::suspect(&job.cache, &binding, &failure);
         failure
     })?;
     outputs::keep(&job.cache, outputs::C1, &binding, &output)?;
@@ -114,7 +113,7 @@ pub fn verify(statement: &SealStatement, proof: &SealProof) -> Result<bool, Fail
     if proof.0.len() != expected {
         return Ok(false);
     }
-    verify_seal(
+    let verified = verify_seal(
         proof_type,
         statement.commitments.comm_r.0.0,
         statement.commitments.comm_d.0.0,
@@ -123,13 +122,24 @@ pub fn verify(statement: &SealStatement, proof: &SealProof) -> Result<bool, Fail
         statement.ticket.value.0,
         statement.seed.value.0,
         &proof.0,
-    )
-    .map_err(|error| {
+    );
+    verified.or_else(|error| refused(proof_type, &error))
+}
+
+/// Bytes that are no points of the curve are an error of the library's too: no proof, so the
+/// answer is no. Only without the verifying key, whose digest was checked before, there is none.
+fn refused(proof_type: RegisteredSealProof, error: &anyhow::Error) -> Result<bool, Failure> {
+    let unchecked = |detail: String| {
         Failure::new(
             Class::Operator,
-            "the seal proof could not be checked",
-            "see that the verifying key is there (`sealbox params`), then retry",
+            "the seal proof could not be checked: its verifying key cannot be read",
+            "see that the parameters' directory is there, restart sealbox, then retry",
         )
-        .detail(format!("{error:#}"))
-    })
+        .detail(detail)
+    };
+    let key =
+        proof_type.cache_verifying_key_path().map_err(|error| unchecked(format!("{error:#}")))?;
+    std::fs::File::open(&key).map_err(|io| unchecked(format!("{io}; {error:#}")).at(&key))?;
+    tracing::warn!(error = %format!("{error:#}"), "a seal proof is malformed");
+    Ok(false)
 }

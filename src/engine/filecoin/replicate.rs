@@ -33,9 +33,7 @@ pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     };
     let p2 = seal_pre_commit_phase2(p1, &job.cache, &job.replica)
         .map_err(|error| library::failed("replicating", &job.cache, &error, Class::Sector))
-        .map_err(
-            |failure| if failure.class == Class::Sector { suspected(failure) } else { failure },
-        )?;
+        .map_err(suspected)?;
     check_sizes(&job.cache, &replicated_files(job))?;
     sync(&job.cache, &replicated_files(job))?;
     files::sync_file(&job.cache.join(cache_layout::T_AUX))?;

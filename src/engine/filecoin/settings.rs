@@ -148,4 +148,16 @@ mod tests {
             assert!(known.get(&field).is_some(), "{field}");
         }
     }
+
+    #[test]
+    fn the_library_goes_by_the_environment() {
+        let in_force = read_back().unwrap();
+        if let Some(set) = std::env::var_os(PARAMETER_CACHE) {
+            assert_eq!(in_force.parameters, set);
+        }
+        if let Some(set) = std::env::var_os(PARENT_CACHE) {
+            assert_eq!(in_force.parents, set);
+        }
+        assert!(in_force.config_file.is_none());
+    }
 }
