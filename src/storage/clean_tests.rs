@@ -35,7 +35,7 @@ fn a_proven_sector_is_deleted_from_scratch_and_stays_in_storage() {
     .unwrap();
     assert_eq!(deleted, recorded);
     let told: Vec<_> = deleted.iter().map(|d| (d.path.clone(), d.bytes)).collect();
-    let cache_bytes = 32 + 64 + "labels".len() as u64;
+    let cache_bytes = 32 + 64 + 340 + "labels".len() as u64;
     let expected = [
         (world.scratch.cache_dir(world.id()), cache_bytes),
         (world.scratch.replica(world.id()), 2_048),

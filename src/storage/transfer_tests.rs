@@ -248,7 +248,7 @@ fn a_simulated_sector_is_copied_whatever_it_consists_of() {
     let stored = world.copy().unwrap();
     let manifest = check(&world, &stored).unwrap();
     assert!(manifest.simulated);
-    assert_eq!(manifest.files.len(), 3);
+    assert_eq!(manifest.files.len(), 4);
 }
 
 #[test]
