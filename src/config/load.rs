@@ -37,7 +37,10 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         current_dir: &Path,
     ) -> Result<Self, ConfigErrors> {
-        let environment = Environment::of(environment)?;
+        let mut environment = Environment::of(environment)?;
+        // The proofs library's variable means the same to it and to us.
+        let cache = environment.parameter_cache.take();
+        environment.parameter_cache = cache.map(|cache| current_dir.join(cache));
         let named = file.map(Path::to_path_buf).or_else(|| environment.config.clone());
         match find(named, current_dir) {
             Some(path) => {

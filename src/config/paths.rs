@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn paths_are_made_absolute_against_their_base() {
         let base = Path::new("/etc/sealbox");
-        assert_eq!(absolute(base, "./a//b/.").unwrap(), Path::new("/etc/sealbox/a/b"));
+        assert_eq!(absolute(base, "./a//b/.").unwrap().as_os_str(), "/etc/sealbox/a/b");
         assert_eq!(absolute(base, "/x").unwrap(), Path::new("/x"));
         for bad in ["", " ", "~/x", "$HOME/x", "a\0b"] {
             assert!(absolute(base, bad).is_err(), "{bad}");

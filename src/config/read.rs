@@ -32,8 +32,8 @@ const MOST_COPY_MIB: u64 = 1 << 20;
 
 /// Reads every key. The result means nothing if the reading has collected a problem.
 ///
-/// `base` is the directory that relative paths are relative to, `parameter_cache` what the proofs
-/// library's own variable says.
+/// `base` is the directory that relative paths are relative to, `parameter_cache` the
+/// directory that the proofs library's own variable says.
 pub fn config(
     root: &Table,
     source: Source,
@@ -42,8 +42,7 @@ pub fn config(
 ) -> Config {
     let mut notes = without_effect(root);
     let Directories { data_dir, scratch, storage } = directories(root, base);
-    let parameters =
-        parameter_cache.map_or_else(|| data_dir.join("parameters"), |cache| base.join(cache));
+    let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
     Config {
         source,
         miner: miner(root, &mut notes),

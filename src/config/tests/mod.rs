@@ -203,8 +203,11 @@ fn relative_paths_are_relative_to_the_file() {
     fs::create_dir(dir.path().join("etc")).unwrap();
     let file = PathBuf::from("etc/box.toml");
     fs::write(dir.path().join(&file), "data_dir = \"here\"").unwrap();
-    let config = Config::load(Some(&file), [], dir.path()).unwrap();
+    let cache = pairs(&[("FIL_PROOFS_PARAMETER_CACHE", "cache")]);
+    let config = Config::load(Some(&file), cache, dir.path()).unwrap();
     assert_eq!(config.data_dir, dir.path().join("etc/here"));
+    // To the proofs library, its variable is relative to where the process was started.
+    assert_eq!(config.parameters, dir.path().join("cache"));
 }
 
 #[test]
