@@ -17,6 +17,8 @@ const PART: &str = ".sealbox-part";
 /// What was moved out of the way to be deleted ends in this.
 const TRASH: &str = ".sealbox-trash";
 
+/// comm_c, then comm_r_last.
+pub const P_AUX_BYTES: u64 = 64;
 /// Bytes of a node of every tree: one field element, or one SHA-256 digest.
 const NODE: u64 = 32;
 /// Children of a node in tree-c and tree-r-last.
@@ -129,6 +131,15 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Whether a file of a cache directory by this name came from sealing, ours or the library's, the
+/// unfinished ones included (the library's temporary layers end in `..tmp`).
+pub fn is_of_sealing(name: &str) -> bool {
+    name.starts_with("sc-02-data-")
+        || name.starts_with("sealbox-")
+        || name == "p_aux"
+        || name == "t_aux"
+}
+
 /// A file of a sector's cache directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheFile {
@@ -169,7 +180,7 @@ impl CacheFile {
             Self::TreeD => Some(2 * size.bytes() - NODE),
             Self::TreeC(_) => Some(tree_bytes(leaf_height(size))),
             Self::TreeRLast(_) => Some(tree_r_last_bytes(size)),
-            Self::PAux => Some(64),
+            Self::PAux => Some(P_AUX_BYTES),
             Self::TAux => None,
         }
     }

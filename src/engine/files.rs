@@ -1,28 +1,17 @@
 //! Files that are either there in full or not there at all.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::failure::{Class, Failure};
+use crate::durable;
 
-/// What an unfinished write of ours ends in.
-const UNFINISHED: &str = ".sealbox-tmp";
-
-/// Writes a file so that a kill or a power cut at any moment leaves the old one or the new one:
-/// temporary name, sync, rename, sync of the directory.
+/// Writes a file so that a kill or a power cut at any moment leaves the old one or the new one.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let unfinished = with_suffix(path, UNFINISHED);
-    let failed = |error: std::io::Error| Failure::io("writing a file", path, &error);
-    let mut file = File::create(&unfinished).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    drop(file);
-    fs::rename(&unfinished, path).map_err(failed)?;
-    sync_directory(parent(path))
+    durable::write_atomic(path, bytes).map_err(|error| Failure::io("writing a file", path, &error))
 }
 
 pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
@@ -57,19 +46,14 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Unreadable> {
     serde_json::from_slice(&bytes).map_err(Unreadable::Damaged)
 }
 
-/// Syncs a file's bytes and length. Opened for reading: that is enough for `fsync` on Linux, and
-/// asks for no permission that the file does not give.
+/// Syncs a file's bytes and length.
 pub fn sync_file(path: &Path) -> Result<(), Failure> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Failure::io("syncing a file", path, &error))
+    durable::sync_file(path).map_err(|error| Failure::io("syncing a file", path, &error))
 }
 
 /// Syncs a directory: the names in it.
 pub fn sync_directory(path: &Path) -> Result<(), Failure> {
-    File::open(path)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| Failure::io("syncing a directory", path, &error))
+    durable::sync_dir(path).map_err(|error| Failure::io("syncing a directory", path, &error))
 }
 
 /// Deletes a file; one that is already gone is fine.
@@ -120,18 +104,6 @@ pub fn parent(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_torn_write_of_ours_never_takes_the_place_of_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out.json");
-        write_json(&path, &[1, 2]).unwrap();
-        fs::write(with_suffix(&path, UNFINISHED), "[3").unwrap();
-        assert_eq!(read_json::<Vec<u8>>(&path).unwrap(), [1, 2]);
-        write_json(&path, &[4]).unwrap();
-        assert_eq!(read_json::<Vec<u8>>(&path).unwrap(), [4]);
-        assert_eq!(names_in(dir.path()).unwrap(), ["out.json"]);
-    }
 
     #[test]
     fn a_missing_and_a_damaged_file_are_told_apart() {

@@ -3,7 +3,6 @@
 //! `filecoin` is the product; it is the only module that knows the proofs libraries. `simulated`
 //! has the same trait, and marks whatever it makes.
 
-mod cache_layout;
 pub mod filecoin;
 mod files;
 pub mod simulated;

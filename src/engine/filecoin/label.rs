@@ -13,8 +13,8 @@ use super::library;
 use super::outputs::{self, Binding};
 use super::registered;
 use crate::domain::failure::{Class, Failure};
+use crate::domain::layout::{CacheFile, is_of_sealing};
 use crate::domain::sector::{Data, Ticket};
-use crate::engine::cache_layout::{self, CacheFile};
 use crate::engine::{Job, files};
 
 /// Layers that were not synced are worth keeping after a crash of the process, and not after a
@@ -47,15 +47,15 @@ pub fn label(job: &Job, ticket: &Ticket) -> Result<(), Failure> {
     )
     .map_err(|error| library::failed("labelling", &job.cache, &error, Class::Transient))?;
     let made = labelled_files(job);
-    check_sizes(&job.cache, &made)?;
-    sync(&job.cache, &made)?;
+    check_sizes(job, &made)?;
+    sync(job, &made)?;
     outputs::keep(&job.cache, outputs::P1, &binding, &output)
 }
 
 /// The layers and tree-d.
 pub fn labelled_files(job: &Job) -> Vec<CacheFile> {
-    let mut made = cache_layout::layers(job.size);
-    made.push(cache_layout::tree_d(job.size));
+    let mut made = CacheFile::layers(job.size);
+    made.push(CacheFile::TreeD);
     made
 }
 
@@ -63,9 +63,7 @@ pub fn labelled_files(job: &Job) -> Vec<CacheFile> {
 fn is_done(job: &Job, binding: &Binding) -> Result<bool, Failure> {
     let output =
         outputs::look_up::<SealPreCommitPhase1Output>(&job.cache, outputs::P1, binding).is_ok();
-    Ok(output
-        && !outputs::is_suspect(&job.cache)
-        && check_sizes(&job.cache, &labelled_files(job)).is_ok())
+    Ok(output && !outputs::is_suspect(&job.cache) && check_sizes(job, &labelled_files(job)).is_ok())
 }
 
 /// Leaves in the cache what this attempt may build on, and nothing else.
@@ -74,19 +72,16 @@ fn begin(job: &Job, binding: &Binding) -> Result<(), Failure> {
     let before = outputs::look_up::<Labelling>(&job.cache, outputs::LABELLING, binding).ok();
     let trusted =
         now.boot.is_some() && before.as_ref() == Some(&now) && !outputs::is_suspect(&job.cache);
-    let keep: &[CacheFile] = if trusted { &cache_layout::layers(job.size) } else { &[] };
-    clear(&job.cache, keep)?;
+    let keep = if trusted { CacheFile::layers(job.size) } else { Vec::new() };
+    let keep: Vec<_> = keep.into_iter().map(|file| file.name(job.size)).collect();
+    clear(&job.cache, &keep)?;
     outputs::keep(&job.cache, outputs::LABELLING, binding, &now)
 }
 
 /// Removes whatever an earlier attempt left, but for `keep`.
-fn clear(cache: &Path, keep: &[CacheFile]) -> Result<(), Failure> {
+fn clear(cache: &Path, keep: &[String]) -> Result<(), Failure> {
     for name in files::names_in(cache)? {
-        let ours = name.starts_with(cache_layout::STORE_PREFIX)
-            || name.starts_with("sealbox-")
-            || name == cache_layout::P_AUX
-            || name == cache_layout::T_AUX;
-        if ours && !keep.iter().any(|file| file.name == name) {
+        if is_of_sealing(&name) && !keep.contains(&name) {
             tracing::info!(file = %cache.join(&name).display(), "dropped: of an earlier attempt");
             files::remove_if_there(&cache.join(&name))?;
         }
@@ -102,11 +97,12 @@ fn create_empty(replica: &Path) -> Result<(), Failure> {
 }
 
 /// Whether each file is there with its full size.
-pub fn check_sizes(cache: &Path, expected: &[CacheFile]) -> Result<(), Failure> {
+pub fn check_sizes(job: &Job, expected: &[CacheFile]) -> Result<(), Failure> {
     for file in expected {
-        let path = cache.join(&file.name);
+        let Some(bytes) = file.bytes(job.size) else { continue };
+        let path = job.cache.join(file.name(job.size));
         let found = files::length(&path)?;
-        if found != Some(file.bytes) {
+        if found != Some(bytes) {
             let found = found.map_or("missing".to_owned(), |bytes| format!("{bytes} bytes"));
             return Err(Failure::new(
                 Class::Sector,
@@ -114,18 +110,18 @@ pub fn check_sizes(cache: &Path, expected: &[CacheFile]) -> Result<(), Failure> 
                 "see that the scratch disk is the one it was written to; if it is, redo the \
                  sector from P1",
             )
-            .detail(format!("expected {} bytes, found: {found}", file.bytes))
+            .detail(format!("expected {bytes} bytes, found: {found}"))
             .at(path));
         }
     }
     Ok(())
 }
 
-pub fn sync(cache: &Path, made: &[CacheFile]) -> Result<(), Failure> {
+pub fn sync(job: &Job, made: &[CacheFile]) -> Result<(), Failure> {
     for file in made {
-        files::sync_file(&cache.join(&file.name))?;
+        files::sync_file(&job.cache.join(file.name(job.size)))?;
     }
-    files::sync_directory(cache)
+    files::sync_directory(&job.cache)
 }
 
 /// Changes with every boot of the machine; `None` where the kernel does not say.

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use super::{FilecoinEngine, Hooks, label, outputs, prove, replicate, stored};
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, Bytes32, CommR, SealProof, SectorId, SectorNumber};
+use crate::domain::layout::CacheFile;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize};
-use crate::engine::{Engine, Job, SealStatement, StoredCopy, cache_layout};
+use crate::engine::{Engine, Job, SealStatement, StoredCopy};
 
 struct Bench {
     _dir: tempfile::TempDir,
@@ -59,7 +60,7 @@ impl Bench {
     }
 
     fn layer(&self, layer: usize) -> PathBuf {
-        self.cached(&cache_layout::layers(self.job.size)[layer].name)
+        self.cached(&CacheFile::layers(self.job.size)[layer].name(self.job.size))
     }
 
     /// What P5 takes: `p_aux`, tree-r-last and the replica, in another place.
@@ -72,8 +73,9 @@ impl Bench {
             replica: dir.path().join("sealed"),
         };
         fs::copy(&self.job.replica, &copy.replica).unwrap();
-        let mut names = vec![cache_layout::P_AUX.to_owned()];
-        names.extend(cache_layout::tree_r_last(copy.size).into_iter().map(|file| file.name));
+        let mut stored = CacheFile::trees_r_last(copy.size);
+        stored.push(CacheFile::PAux);
+        let names: Vec<_> = stored.into_iter().map(|file| file.name(copy.size)).collect();
         for name in names {
             fs::copy(self.cached(&name), copy.cache.join(&name)).unwrap();
         }
@@ -110,7 +112,7 @@ fn an_interrupted_labelling_ends_with_the_same_layers() {
     let layers = [0, 1].map(|layer| fs::read(bench.layer(layer)).unwrap());
     fs::remove_file(bench.cached(outputs::P1)).unwrap();
     truncate(&bench.layer(1));
-    truncate(&bench.cached(&cache_layout::tree_d(bench.job.size).name));
+    truncate(&bench.cached(&CacheFile::TreeD.name(bench.job.size)));
     let unfinished = bench.cached("sc-02-data-layer-2..tmp");
     fs::write(&unfinished, "torn").unwrap();
     bench.label();
@@ -216,12 +218,12 @@ fn a_damaged_stored_copy_is_refused() {
     type Damage = (&'static str, fn(&StoredCopy));
     let damages: [Damage; 6] = [
         ("p_aux, one bit of comm_c", |copy| {
-            let file = copy.cache.join(cache_layout::P_AUX);
+            let file = copy.cache.join("p_aux");
             let mut bytes = fs::read(&file).unwrap();
             bytes[3] ^= 1;
             fs::write(file, bytes).unwrap();
         }),
-        ("no p_aux", |copy| fs::remove_file(copy.cache.join(cache_layout::P_AUX)).unwrap()),
+        ("no p_aux", |copy| fs::remove_file(copy.cache.join("p_aux")).unwrap()),
         ("truncated replica", |copy| truncate(&copy.replica)),
         ("another replica", |copy| spoil(&copy.replica)),
         ("no replica", |copy| fs::remove_file(&copy.replica).unwrap()),

@@ -13,8 +13,8 @@ use super::label::{check_sizes, labelled_files, sync};
 use super::library;
 use super::outputs::{self, Binding};
 use crate::domain::failure::{Class, Failure};
+use crate::domain::layout::CacheFile;
 use crate::domain::sector::{Commitments, Data, Ticket};
-use crate::engine::cache_layout::{self, CacheFile};
 use crate::engine::{Job, files};
 
 /// Random seeds that a fresh replica has to answer before it goes on chain.
@@ -23,7 +23,7 @@ const CHECKS: u32 = 3;
 pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     let binding = Binding::of(job, ticket);
     let p1: SealPreCommitPhase1Output = outputs::require(&job.cache, outputs::P1, &binding)?;
-    check_sizes(&job.cache, &labelled_files(job))?;
+    check_sizes(job, &labelled_files(job))?;
     drop_earlier_attempt(job)?;
     rebuild_replica(job)?;
 
@@ -34,9 +34,8 @@ pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     let p2 = seal_pre_commit_phase2(p1, &job.cache, &job.replica)
         .map_err(|error| library::failed("replicating", &job.cache, &error, Class::Sector))
         .map_err(suspected)?;
-    check_sizes(&job.cache, &replicated_files(job))?;
-    sync(&job.cache, &replicated_files(job))?;
-    files::sync_file(&job.cache.join(cache_layout::T_AUX))?;
+    check_sizes(job, &replicated_files(job))?;
+    sync(job, &replicated_files(job))?;
     files::sync_file(&job.replica)?;
     files::sync_directory(files::parent(&job.replica))?;
     check_by_random_seeds(job, ticket, &p2).map_err(suspected)?;
@@ -47,18 +46,18 @@ pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     Ok(commitments)
 }
 
-/// The trees and `p_aux`. (`t_aux` holds paths: its size is not known beforehand.)
+/// The trees, `p_aux` and `t_aux`.
 fn replicated_files(job: &Job) -> Vec<CacheFile> {
-    let mut made = cache_layout::tree_c(job.size);
-    made.extend(cache_layout::tree_r_last(job.size));
-    made.push(CacheFile { name: cache_layout::P_AUX.to_owned(), bytes: cache_layout::P_AUX_BYTES });
+    let mut made = CacheFile::trees_c(job.size);
+    made.extend(CacheFile::trees_r_last(job.size));
+    made.extend([CacheFile::PAux, CacheFile::TAux]);
     made
 }
 
 /// What followed from an earlier replica is worthless beside the next one.
 fn drop_earlier_attempt(job: &Job) -> Result<(), Failure> {
-    let trees = replicated_files(job).into_iter().map(|file| file.name);
-    let rest = [cache_layout::T_AUX, outputs::P2, outputs::C1, outputs::C2].map(str::to_owned);
+    let trees = replicated_files(job).into_iter().map(|file| file.name(job.size));
+    let rest = [outputs::P2, outputs::C1, outputs::C2].map(str::to_owned);
     for name in trees.chain(rest) {
         files::remove_if_there(&job.cache.join(name))?;
     }

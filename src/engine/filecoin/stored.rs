@@ -20,11 +20,12 @@ use super::library;
 use super::registered;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommR};
-use crate::engine::{StoredCopy, cache_layout, files};
+use crate::domain::layout::{CacheFile, P_AUX_BYTES};
+use crate::engine::{StoredCopy, files};
 
 pub fn prove(copy: &StoredCopy, comm_r: &CommR) -> Result<(), Failure> {
     check_replica_size(copy)?;
-    let p_aux = copy.cache.join(cache_layout::P_AUX);
+    let p_aux = copy.cache.join(CacheFile::PAux.name(copy.size));
     let found = comm_r_of(&p_aux)?;
     if found != *comm_r {
         return Err(bad("the stored p_aux does not give the sector's comm_r")
@@ -51,7 +52,7 @@ fn comm_r_of(p_aux: &Path) -> Result<CommR, Failure> {
     type Node = <PoseidonHasher as Hasher>::Domain;
     let bytes =
         fs::read(p_aux).map_err(|error| Failure::io("reading the stored p_aux", p_aux, &error))?;
-    if files::length(p_aux)? != Some(cache_layout::P_AUX_BYTES) {
+    if files::length(p_aux)? != Some(P_AUX_BYTES) {
         return Err(bad("the stored p_aux has the wrong size").at(p_aux));
     }
     let (comm_c, comm_r_last) = bytes.split_at(32);
@@ -109,7 +110,7 @@ mod tests {
 
     fn p_aux(halves: [[u8; 32]; 2]) -> (tempfile::TempDir, std::path::PathBuf) {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(cache_layout::P_AUX);
+        let file = dir.path().join("p_aux");
         fs::write(&file, halves.concat()).unwrap();
         (dir, file)
     }
