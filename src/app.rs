@@ -14,9 +14,10 @@ use crate::chain::Chain;
 use crate::chain::lab::Lab;
 use crate::config::{ChainConfig, Config, EngineConfig};
 use crate::domain::failure::Failure;
+use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::units::Timestamp;
-use crate::engine::filecoin::{FilecoinEngine, Hooks};
 use crate::engine::filecoin::settings;
+use crate::engine::filecoin::{FilecoinEngine, Hooks};
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{Engine, EngineKind};
 use crate::scheduler::Handle;
@@ -24,11 +25,10 @@ use crate::scheduler::core::{Core, Past, Settings};
 use crate::scheduler::messenger::Messenger;
 use crate::scheduler::run::{Clock, Scheduler};
 use crate::storage::disk::ensure_dir_writable;
-use crate::domain::layout::{Scratch, StorageRoot};
 use crate::storage::rate::RateLimit;
 use crate::store::{OpenOptions, StageKind, StoreError};
 use crate::telemetry;
-use crate::web::{self, WebState};
+use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
 use crate::worker::phases::Tools;
 use crate::worker::{Crew, panics};
 
@@ -44,7 +44,9 @@ pub enum StartError {
          `[web] listen` (SEALBOX_WEB_LISTEN) to a free address"
     )]
     PortBusy { address: SocketAddr },
-    #[error("cannot listen on {address}: {source}; set `[web] listen` to an address of this machine")]
+    #[error(
+        "cannot listen on {address}: {source}; set `[web] listen` to an address of this machine"
+    )]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -128,17 +130,18 @@ async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
         reader,
         engine,
         disks: telemetry::watch_disks(&config).map_err(StartError::Threads)?,
-        parameters,
-        config: config.clone(),
+        changes: parameters,
+        paths: paths(&config),
+        listen: config.listen,
+        settings: serde_json::to_string_pretty(&*config).unwrap_or_default(),
     });
     let (web_stop_sender, mut web_stop) = watch::channel(false);
-    let web = tokio::spawn(web::serve(listener, web, async move {
-        drop(web_stop.wait_for(|stop| *stop).await);
-    }));
+    let stopped = async move { drop(web_stop.wait_for(|stop| *stop).await) };
+    let web = tokio::spawn(web::serve(listener, web, stopped));
     announce(&config);
     tokio::spawn(stop_on_signal(stop_sender));
     let store = scheduler.run().await;
-    drop(web_stop_sender.send(true));
+    web_stop_sender.send_replace(true);
     drop(tokio::time::timeout(LAST_ANSWERS, web).await);
     if let Err(error) = store.close() {
         tracing::warn!("the stop was not marked as clean, the next start takes longer: {error}");
@@ -218,6 +221,23 @@ fn tools(config: &Config, engine: Arc<dyn Engine>) -> Tools {
     }
 }
 
+/// Where the pages say that a sector's files are.
+fn paths(config: &Config) -> PathsOf {
+    let scratch = Scratch::new(&config.scratch);
+    Arc::new(move |sector| SectorPaths {
+        scratch: vec![scratch.cache_dir(sector.id), scratch.replica(sector.id)],
+        stored: sector.stage.stored().map(|stored| {
+            let root = StorageRoot::new(&stored.root);
+            StoredPaths {
+                replica: root.replica(sector.id),
+                cache: root.cache_dir(sector.id),
+                manifest: root.manifest(sector.id),
+                root: root.path().to_path_buf(),
+            }
+        }),
+    })
+}
+
 fn announce(config: &Config) {
     for note in &config.notes {
         tracing::warn!("{note}");
@@ -246,7 +266,7 @@ async fn stop_on_signal(stop: watch::Sender<bool>) {
         }
         if first {
             tracing::info!("stopping: running attempts may finish; once more stops at once");
-            drop(stop.send(true));
+            stop.send_replace(true);
         }
     }
     std::process::exit(0);

@@ -1,5 +1,6 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod app;
 pub mod chain;
 pub mod cli;
 pub mod config;
@@ -11,4 +12,5 @@ pub mod scheduler;
 pub mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod web;
 pub mod worker;

@@ -1,12 +1,14 @@
 //! Logs: for people on the terminal, as JSON in files that roll daily. Records of the proofs
 //! library come through `log` and are taken in.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
+use tracing::Level;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -22,6 +24,8 @@ pub enum LogError {
     Filter { filter: String, source: ParseError },
     #[error("the log files cannot be written in {dir} ({source}): see who owns that directory")]
     Files { dir: String, source: InitError },
+    #[error("the log directory {dir} cannot be made ({source}): see who owns the one above it")]
+    Directory { dir: String, source: std::io::Error },
     #[error("logging was set up twice ({0}): this is a bug, report it")]
     Twice(#[from] TryInitError),
 }
@@ -41,6 +45,8 @@ pub fn check_filter(filter: &str) -> Result<EnvFilter, LogError> {
 /// # Errors
 /// A filter that does not parse; a directory that cannot be written.
 pub fn set_up(dir: &Path, filter: &str) -> Result<WorkerGuard, LogError> {
+    std::fs::create_dir_all(dir)
+        .map_err(|source| LogError::Directory { dir: dir.display().to_string(), source })?;
     let files = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("sealbox")
@@ -50,9 +56,17 @@ pub fn set_up(dir: &Path, filter: &str) -> Result<WorkerGuard, LogError> {
         .map_err(|source| LogError::Files { dir: dir.display().to_string(), source })?;
     // A log that cannot be written must not hold up the work: lines are dropped then.
     let (writer, guard) = tracing_appender::non_blocking(files);
+    // People want to know what the box does; the library's steps are in the files.
+    let for_people =
+        filter_fn(|about| about.target().starts_with("sealbox") || *about.level() <= Level::WARN);
+    let terminal = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .with_filter(for_people);
     tracing_subscriber::registry()
         .with(check_filter(filter)?)
-        .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+        .with(terminal)
         .with(fmt::layer().json().with_current_span(true).with_span_list(false).with_writer(writer))
         .try_init()?;
     Ok(guard)
