@@ -73,6 +73,9 @@ pub struct End {
     pub torn: Option<Torn>,
 }
 
+/// Takes a line's entries, with its place for an error.
+pub type Visit<'a> = dyn FnMut(&Place, Vec<Entry>) -> Result<(), StoreError> + 'a;
+
 /// Reads the journal from the file that holds the entry after `known`, and its last file in any
 /// case; of the files before it, that each ends where the next begins.
 ///
@@ -82,7 +85,7 @@ pub fn scan(
     segments: &[Segment],
     known: Seq,
     acknowledged: Seq,
-    visit: &mut dyn FnMut(&Place, Vec<Entry>) -> Result<(), StoreError>,
+    visit: &mut Visit<'_>,
 ) -> Result<End, StoreError> {
     let first = segments.first().expect("the journal has a file from its first open on");
     if first.first != Seq(1) {
@@ -151,7 +154,7 @@ fn read(
     is_last: bool,
     known: Seq,
     acknowledged: Seq,
-    visit: &mut dyn FnMut(&Place, Vec<Entry>) -> Result<(), StoreError>,
+    visit: &mut Visit<'_>,
 ) -> Result<End, StoreError> {
     let io = |error| StoreError::io("reading the journal", &segment.path, error);
     let mut file = BufReader::with_capacity(256 << 10, File::open(&segment.path).map_err(io)?);

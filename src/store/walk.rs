@@ -146,7 +146,7 @@ impl World {
         let active: Vec<_> = self.sectors.values().filter(|s| !s.stage.is_over()).collect();
         let salt = pick >> 16;
         // One in sixteen concerns the box, as does everything while there is no sector.
-        if pick % 16 == 0 || active.is_empty() {
+        if pick.is_multiple_of(16) || active.is_empty() {
             return self.choose_for_box(salt, active.is_empty());
         }
         let sector = active[(pick >> 4) as usize % active.len()];

@@ -10,7 +10,8 @@ fn a_batch_that_does_not_continue_the_history_is_refused_and_not_written() {
     let mut ahead = world.world.clone();
     let good = ahead.batch(&[1 << 20 | 5, 2 << 20 | 5, 3 << 20 | 5]);
     assert!(!good.sectors.is_empty());
-    let broken: [fn(&mut Batch); 6] = [
+    let broken: [fn(&mut Batch); 7] = [
+        |batch| batch.entries.swap(0, 1),
         |batch| drop(batch.entries.remove(0)),
         |batch| batch.entries.clear(),
         |batch| batch.box_state.seq = Seq(1),
