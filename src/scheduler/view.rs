@@ -1,5 +1,6 @@
 //! The box at a moment, for pages and API: made by the scheduler, read by everyone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -81,4 +82,46 @@ impl ThrottleView {
     pub fn stands_still(&self) -> bool {
         self.limit.is_some_and(|limit| self.outstanding >= limit) && !self.held_by.is_empty()
     }
+}
+
+/// What a disk is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskRole {
+    /// Where sectors are made.
+    Scratch,
+    /// Where finished sectors are kept.
+    Storage,
+    /// The box's own state: journal, database, logs.
+    Data,
+}
+
+impl DiskRole {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scratch => "scratch",
+            Self::Storage => "storage",
+            Self::Data => "data",
+        }
+    }
+}
+
+/// One configured path and the disk that it lies on, as last looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskView {
+    /// As configured.
+    pub path: PathBuf,
+    pub role: DiskRole,
+    /// As in `/dev/md1` or `10.0.0.7:/store`; empty if it is not known.
+    pub device: String,
+    pub mount: PathBuf,
+    /// As in `xfs`; empty if it is not known.
+    pub file_system: String,
+    pub total_bytes: u64,
+    pub used_bytes: u64,
+    /// What an unprivileged process may still write; less than total − used where the file
+    /// system keeps some back.
+    pub free_bytes: u64,
+    /// Why it cannot be used, if it cannot.
+    pub trouble: Option<Failure>,
 }
