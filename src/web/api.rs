@@ -1,0 +1,217 @@
+//! The JSON API, `/api/v1`: what the page can do and show, for the CLI and for scripts.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Json, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tower_http::csrf::CsrfLayer;
+
+use super::actions::{order_count, order_id, order_size, sector_number};
+use super::error::{Named, Problem, Unanswered};
+use super::lookup::{self, SectorParams, TaskParams};
+use super::wire::{SectorDetail, SectorRow, Status, TaskRow};
+use super::{WebState, guard};
+use crate::scheduler::command::{Command, Done, Retried};
+use crate::store::Direction;
+
+type Answer = Result<Response, Problem>;
+
+pub fn router() -> Router<WebState> {
+    let refusal = |_| Problem(guard::cross_site()).into_response();
+    Router::new()
+        .route("/api/v1/orders", post(order))
+        .route("/api/v1/orders/{order}/cancel", post(cancel_order))
+        .route("/api/v1/sectors", get(sectors))
+        .route("/api/v1/sectors/{number}", get(sector))
+        .route("/api/v1/sectors/{number}/retry", post(retry))
+        .route("/api/v1/sectors/{number}/redo", post(redo))
+        .route("/api/v1/sectors/{number}/abort", post(abort))
+        .route("/api/v1/retry", post(retry_all))
+        .route("/api/v1/tasks", get(tasks))
+        .route("/api/v1/intake/pause", post(pause))
+        .route("/api/v1/intake/resume", post(resume))
+        .route("/api/v1/params", get(parameters))
+        .route("/api/v1/status", get(status))
+        .layer(CsrfLayer::new().with_rejection_response(refusal))
+}
+
+/// Who asked, for the history: sealbox's own command line names itself.
+fn by(headers: &HeaderMap) -> &'static str {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    match agent {
+        Some(agent) if agent.starts_with("sealbox/") => "the command line",
+        Some(_) | None => "the API",
+    }
+}
+
+fn query<T>(sent: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    let Query(params) = sent.map_err(|rejection| {
+        Unanswered::new(rejection.status(), rejection.body_text(), "give each parameter once")
+    })?;
+    Ok(params)
+}
+
+fn body<T>(sent: Result<Json<T>, JsonRejection>, expected: &str) -> Result<T, Problem> {
+    let Json(body) = sent.map_err(|rejection| {
+        let mend = format!("send JSON as in {expected}, with content-type application/json");
+        Unanswered::new(rejection.status(), rejection.body_text(), mend)
+    })?;
+    Ok(body)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrderBody {
+    /// Looked at by hand, so that a strange number gets an answer in words.
+    count: Value,
+    size: Option<String>,
+}
+
+async fn order(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    sent: Result<Json<OrderBody>, JsonRejection>,
+) -> Answer {
+    let asked = body(sent, r#"{"count":3}"#)?;
+    let count = order_count(&asked.count.to_string())?;
+    let size = order_size(&state, asked.size.as_deref())?;
+    let done = state.handle.command(Command::Order { size, count }, by(&headers)).await?;
+    Ok((StatusCode::CREATED, Json(done_json(&done))).into_response())
+}
+
+async fn cancel_order(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    Named(order): Named,
+) -> Answer {
+    let order = order_id(&order)?;
+    carry_out(&state, &headers, Command::CancelOrder { order }).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryBody {
+    phase: Option<String>,
+}
+
+/// Which phase: of the sector's failed ones, every one unless the body names one.
+async fn retry(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    Named(number): Named,
+    sent: Bytes,
+) -> Answer {
+    let sector = sector_number(&number)?;
+    let asked = if sent.is_empty() { RetryBody::default() } else { retry_body(&sent)? };
+    let phase = asked.phase.as_deref().map(lookup::phase).transpose()?;
+    let done = state.handle.command(Command::Retry { sector, phase }, by(&headers)).await?;
+    match done {
+        Done::Retried(retried) => {
+            let phases: Vec<_> = retried.iter().map(|Retried { phase, .. }| phase).collect();
+            Ok(Json(json!({ "retried": phases })).into_response())
+        }
+        other => Ok(Json(done_json(&other)).into_response()),
+    }
+}
+
+fn retry_body(sent: &[u8]) -> Result<RetryBody, Problem> {
+    Ok(serde_json::from_slice(sent).map_err(|error| {
+        let mend = r#"send {"phase":"P5"}, or nothing at all for every failed phase"#;
+        Unanswered::invalid(error.to_string(), mend)
+    })?)
+}
+
+async fn redo(State(state): State<WebState>, headers: HeaderMap, Named(number): Named) -> Answer {
+    let sector = sector_number(&number)?;
+    carry_out(&state, &headers, Command::Redo { sector }).await
+}
+
+async fn abort(State(state): State<WebState>, headers: HeaderMap, Named(number): Named) -> Answer {
+    let sector = sector_number(&number)?;
+    carry_out(&state, &headers, Command::Abort { sector }).await
+}
+
+async fn retry_all(State(state): State<WebState>, headers: HeaderMap) -> Answer {
+    carry_out(&state, &headers, Command::RetryAll).await
+}
+
+async fn pause(State(state): State<WebState>, headers: HeaderMap) -> Answer {
+    carry_out(&state, &headers, Command::PauseIntake).await
+}
+
+async fn resume(State(state): State<WebState>, headers: HeaderMap) -> Answer {
+    carry_out(&state, &headers, Command::ResumeIntake).await
+}
+
+async fn carry_out(state: &WebState, headers: &HeaderMap, command: Command) -> Answer {
+    let done = state.handle.command(command, by(headers)).await?;
+    Ok(Json(done_json(&done)).into_response())
+}
+
+fn done_json(done: &Done) -> Value {
+    match done {
+        Done::Ordered(order) => {
+            json!({ "order": order.id, "count": order.count, "size": order.size })
+        }
+        Done::Cancelled(order) => json!({ "cancelled": order }),
+        Done::Retried(retried) => json!({ "retried": retried }),
+        Done::Redone(sector) => json!({ "redone": sector }),
+        Done::Aborted { sector, now } => json!({ "aborted": sector, "now": now }),
+        Done::IntakePaused => json!({ "intake": "paused" }),
+        Done::IntakeResumed => json!({ "intake": "open" }),
+    }
+}
+
+#[derive(Serialize)]
+struct Sectors {
+    sectors: Vec<SectorRow>,
+    next: Option<u64>,
+}
+
+/// Oldest first, so that `next` never skips what is issued meanwhile.
+async fn sectors(
+    State(state): State<WebState>,
+    sent: Result<Query<SectorParams>, QueryRejection>,
+) -> Answer {
+    let wanted = query(sent)?.parse()?;
+    let listed = lookup::sectors(&state, &wanted, Direction::OldestFirst)?;
+    let sectors = listed.items.iter().map(SectorRow::of).collect();
+    Ok(Json(Sectors { sectors, next: listed.next.map(|number| number.0) }).into_response())
+}
+
+async fn sector(State(state): State<WebState>, Named(number): Named) -> Answer {
+    let sector = lookup::sector(&state, &number)?;
+    let history = lookup::history(&state, sector.id.number)?;
+    Ok(Json(SectorDetail::of(&state, &sector, &history)).into_response())
+}
+
+#[derive(Serialize)]
+struct Tasks {
+    tasks: Vec<TaskRow>,
+    next: Option<String>,
+}
+
+async fn tasks(
+    State(state): State<WebState>,
+    sent: Result<Query<TaskParams>, QueryRejection>,
+) -> Answer {
+    let wanted = query(sent)?.parse()?;
+    let listed = lookup::tasks(&state, &wanted, Direction::OldestFirst)?;
+    let rows = listed.items.iter().filter_map(|line| TaskRow::of(&line.sector, line.phase));
+    let next = listed.next.map(|cursor| cursor.to_string());
+    Ok(Json(Tasks { tasks: rows.collect(), next }).into_response())
+}
+
+async fn parameters(State(state): State<WebState>) -> Answer {
+    Ok(Json(state.engine.parameters()).into_response())
+}
+
+async fn status(State(state): State<WebState>) -> Answer {
+    Ok(Json(Status::of(&state)).into_response())
+}

@@ -1,0 +1,143 @@
+//! What every page shows round its content, and what it needs to know of the request.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::error::{PageError, Unanswered};
+use super::show::{self, Markup};
+use super::{WebState, flash, live};
+use crate::domain::units::{SectorSize, Timestamp};
+use crate::scheduler::view::BoxView;
+
+/// The entries of the top bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nav {
+    Overview,
+    Sectors,
+    Tasks,
+    Failures,
+    System,
+}
+
+impl Nav {
+    pub const ALL: [Self; 5] =
+        [Self::Overview, Self::Sectors, Self::Tasks, Self::Failures, Self::System];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Sectors => "Sectors",
+            Self::Tasks => "Tasks",
+            Self::Failures => "Failures",
+            Self::System => "System",
+        }
+    }
+
+    pub fn href(self) -> &'static str {
+        match self {
+            Self::Overview => "/",
+            Self::Sectors => "/sectors",
+            Self::Tasks => "/tasks",
+            Self::Failures => "/failures",
+            Self::System => "/system",
+        }
+    }
+}
+
+/// The request, as far as pages care.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its path and query: where the live part is fetched from, and where an action leads back.
+    pub here: String,
+    flash: Option<String>,
+    /// Asked for by the page itself, to renew its live part.
+    renewal: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Seen {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let here = parts.uri.path_and_query().map_or("/", |here| here.as_str()).to_owned();
+        let renewal = parts.headers.contains_key("hx-request");
+        // A renewal leaves the sentence to the page it was meant for.
+        let flash = if renewal { None } else { flash::left(&parts.headers) };
+        Ok(Self { here, flash, renewal })
+    }
+}
+
+/// What `base.html` needs.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub title: String,
+    pub nav: Nav,
+    pub here: String,
+    pub flash: Option<String>,
+    /// What the page was made from; the live connection compares it with what there is.
+    pub version: String,
+    pub now: Timestamp,
+    pub view: Arc<BoxView>,
+}
+
+impl Frame {
+    pub fn new(state: &WebState, seen: &Seen, nav: Nav, title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            nav,
+            here: seen.here.clone(),
+            flash: seen.flash.clone(),
+            version: live::version(state),
+            now: show::now(),
+            view: state.handle.view(),
+        }
+    }
+
+    pub fn navs(&self) -> [Nav; 5] {
+        Nav::ALL
+    }
+
+    pub fn sizes(&self) -> [SectorSize; 5] {
+        SectorSize::ALL
+    }
+
+    pub fn ago(&self, at: &Timestamp) -> Markup {
+        show::ago(*at, self.now)
+    }
+
+    pub fn lasting(&self, since: &Timestamp) -> Markup {
+        show::lasting(*since, self.now)
+    }
+
+    pub fn clock(&self, at: &Timestamp) -> Markup {
+        show::clock(*at)
+    }
+
+    /// How many entries the box's history has.
+    pub fn events(&self) -> String {
+        show::grouped(self.view.seq.0)
+    }
+
+    pub fn asset(&self, name: &str) -> String {
+        super::assets::url(name)
+    }
+}
+
+/// The page as an answer; what was left to be said is said once.
+pub fn page(seen: &Seen, template: &impl Template) -> Result<Response, PageError> {
+    let text = template.render().map_err(|error| {
+        tracing::error!(%error, "a page could not be rendered");
+        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+        Unanswered::new(status, "this page could not be made", "please report it with the log")
+    })?;
+    let mut headers = HeaderMap::new();
+    if seen.flash.is_some() && !seen.renewal {
+        headers.insert(header::SET_COOKIE, flash::clear());
+    }
+    Ok((headers, Html(text)).into_response())
+}

@@ -1,0 +1,218 @@
+//! What the pages and the API ask of the store, with the parameters of an address parsed.
+
+use serde::Deserialize;
+
+use super::WebState;
+use super::error::Unanswered;
+use crate::domain::event::Entry;
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::domain::task::ResultStatus;
+use crate::store::{Direction, Page, SectorFilter, StageKind, TaskCursor, TaskFilter, TaskLine};
+
+/// Rows of a page of a list, unless the address says otherwise.
+const ROWS: usize = 50;
+/// The most rows at once.
+const MOST_ROWS: usize = 1_000;
+/// The most of a sector's history that its page shows.
+pub const HISTORY: usize = 1_000;
+
+/// Which sectors are listed, as an address says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SectorsOf(pub SectorFilter);
+
+impl SectorsOf {
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            SectorFilter::All => "all",
+            SectorFilter::Active => "in flight",
+            SectorFilter::Attention => "needs you",
+            SectorFilter::Stage(kind) => kind.name(),
+        }
+    }
+
+    /// As an address writes it.
+    pub fn value(self) -> String {
+        self.name().to_ascii_lowercase().replace([' ', '/', '-'], "_")
+    }
+
+    pub fn every() -> Vec<Self> {
+        let groups = [SectorFilter::All, SectorFilter::Active, SectorFilter::Attention];
+        groups.into_iter().chain(StageKind::ALL.map(SectorFilter::Stage)).map(Self).collect()
+    }
+
+    fn parse(text: &str) -> Result<Self, Unanswered> {
+        let wanted = text.to_ascii_lowercase().replace([' ', '/', '-', '+'], "_");
+        Self::every().into_iter().find(|of| of.value() == wanted).ok_or_else(|| {
+            let known: Vec<String> = Self::every().into_iter().map(Self::value).collect();
+            Unanswered::invalid(
+                format!("`{}` is no state of a sector", shortened(text)),
+                format!("use one of {}", known.join(", ")),
+            )
+        })
+    }
+}
+
+/// The parameters of a list of sectors, as they come. Everything is text, so that a strange value
+/// gets an answer of ours.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct SectorParams {
+    pub state: Option<String>,
+    pub after: Option<String>,
+    pub limit: Option<String>,
+    /// A number to go to.
+    pub number: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SectorQuery {
+    pub of: SectorsOf,
+    pub after: Option<SectorNumber>,
+    pub limit: usize,
+}
+
+impl SectorParams {
+    pub fn parse(&self) -> Result<SectorQuery, Unanswered> {
+        Ok(SectorQuery {
+            of: given(&self.state).map_or(Ok(SectorsOf(SectorFilter::All)), SectorsOf::parse)?,
+            after: given(&self.after).map(|text| number(text, "after")).transpose()?,
+            limit: limit(given(&self.limit))?,
+        })
+    }
+}
+
+/// The parameters of a list of tasks: the fleet's columns.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct TaskParams {
+    pub task_type: Option<String>,
+    pub result_status: Option<String>,
+    pub is_taken: Option<String>,
+    pub is_finished: Option<String>,
+    pub sector: Option<String>,
+    pub after: Option<String>,
+    pub limit: Option<String>,
+    /// `csv` or `json` instead of the page.
+    pub format: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskQuery {
+    pub filter: TaskFilter,
+    pub after: Option<TaskCursor>,
+    pub limit: usize,
+}
+
+impl TaskParams {
+    pub fn parse(&self) -> Result<TaskQuery, Unanswered> {
+        let filter = TaskFilter {
+            phase: given(&self.task_type).map(phase).transpose()?,
+            result_status: given(&self.result_status).map(result_status).transpose()?,
+            is_taken: given(&self.is_taken).map(|text| flag(text, "is_taken")).transpose()?,
+            is_finished: given(&self.is_finished)
+                .map(|text| flag(text, "is_finished"))
+                .transpose()?,
+            sector: given(&self.sector).map(|text| number(text, "sector")).transpose()?,
+        };
+        Ok(TaskQuery {
+            filter,
+            after: given(&self.after).map(task_cursor).transpose()?,
+            limit: limit(given(&self.limit))?,
+        })
+    }
+}
+
+/// A form sends an empty text for what was left empty.
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// What was sent, for a message: never more than a line of it.
+pub fn shortened(text: &str) -> String {
+    let head: String = text.chars().take(40).collect();
+    if head.len() < text.len() { format!("{head}…") } else { head }
+}
+
+pub fn number(text: &str, name: &str) -> Result<SectorNumber, Unanswered> {
+    text.parse().map_err(|_| {
+        Unanswered::invalid(
+            format!("{name}: `{}` is no sector number", shortened(text)),
+            "give a whole number, as in 12",
+        )
+    })
+}
+
+pub fn phase(text: &str) -> Result<Phase, Unanswered> {
+    text.parse().map_err(|_| {
+        Unanswered::invalid(
+            format!("`{}` is no phase", shortened(text)),
+            "use P1 to P6, a name as in PreCommitPhase1, or a task type (1, 2, 4, 8, 16, 32)",
+        )
+    })
+}
+
+fn result_status(text: &str) -> Result<ResultStatus, Unanswered> {
+    let code = text.parse::<u8>().ok();
+    code.and_then(|code| ResultStatus::try_from(code).ok()).ok_or_else(|| {
+        Unanswered::invalid(
+            format!("`{}` is no result_status", shortened(text)),
+            "use 0 (succeeded), 1 (not over yet) or 2 (failed)",
+        )
+    })
+}
+
+fn flag(text: &str, name: &str) -> Result<bool, Unanswered> {
+    match text {
+        "0" | "false" => Ok(false),
+        "1" | "true" => Ok(true),
+        _ => Err(Unanswered::invalid(
+            format!("{name}: `{}` is neither 0 nor 1", shortened(text)),
+            "use 0 or 1",
+        )),
+    }
+}
+
+fn limit(text: Option<&str>) -> Result<usize, Unanswered> {
+    let Some(text) = text else { return Ok(ROWS) };
+    text.parse().ok().filter(|limit| (1..=MOST_ROWS).contains(limit)).ok_or_else(|| {
+        Unanswered::invalid(
+            format!("limit: `{}` is not from 1 to {MOST_ROWS}", shortened(text)),
+            "ask for fewer and follow `next`",
+        )
+    })
+}
+
+fn task_cursor(text: &str) -> Result<TaskCursor, Unanswered> {
+    text.parse().map_err(|_| {
+        Unanswered::invalid(
+            format!("after: `{}` is no place in the list", shortened(text)),
+            "use what `next` said, as in 12-P4",
+        )
+    })
+}
+
+/// The sector of an address. Text that is no number names no sector.
+pub fn sector(state: &WebState, text: &str) -> Result<Sector, Unanswered> {
+    let number: SectorNumber = text.parse().map_err(|_| Unanswered::no_sector(&shortened(text)))?;
+    state.reader.sector(number)?.ok_or_else(|| Unanswered::no_sector(text))
+}
+
+pub fn history(state: &WebState, number: SectorNumber) -> Result<Vec<Entry>, Unanswered> {
+    Ok(state.reader.history(number, None, HISTORY)?)
+}
+
+pub fn sectors(
+    state: &WebState,
+    query: &SectorQuery,
+    direction: Direction,
+) -> Result<Page<Sector, SectorNumber>, Unanswered> {
+    Ok(state.reader.sectors(query.of.0, query.after, query.limit, direction)?)
+}
+
+pub fn tasks(
+    state: &WebState,
+    query: &TaskQuery,
+    direction: Direction,
+) -> Result<Page<TaskLine, TaskCursor>, Unanswered> {
+    Ok(state.reader.tasks(&query.filter, query.after, query.limit, direction)?)
+}

@@ -1,0 +1,171 @@
+//! The page, its actions, and the JSON API: reads snapshots, sends commands, writes nothing.
+
+mod actions;
+mod api;
+mod assets;
+mod error;
+mod flash;
+mod frame;
+mod guard;
+mod live;
+mod lookup;
+mod offer;
+mod pages;
+mod parts;
+
+mod show;
+mod strip;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod words;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, extract::Request};
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::csrf::CsrfLayer;
+
+use crate::domain::sector::Sector;
+use crate::engine::Engine;
+use crate::scheduler::Handle;
+use crate::scheduler::view::DiskView;
+use crate::store::Reader;
+use error::{PageError, Problem, Unanswered};
+
+/// Where a sector's files lie, or would lie.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SectorPaths {
+    /// What P6, or an abort, deletes on scratch.
+    pub scratch: Vec<PathBuf>,
+    /// The finished copy; none before there is one.
+    pub stored: Option<StoredPaths>,
+}
+
+/// The parts of a finished copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPaths {
+    pub root: PathBuf,
+    pub replica: PathBuf,
+    pub cache: PathBuf,
+    pub manifest: PathBuf,
+}
+
+pub type PathsOf = Arc<dyn Fn(&Sector) -> SectorPaths + Send + Sync>;
+
+/// What the page needs of the rest of the box.
+#[derive(Clone)]
+pub struct WebState {
+    pub handle: Handle,
+    pub reader: Reader,
+    pub engine: Arc<dyn Engine>,
+    pub disks: watch::Receiver<Vec<DiskView>>,
+    /// Counts up when something that no view tells changes: the parameters.
+    pub changes: watch::Receiver<u64>,
+    pub paths: PathsOf,
+    /// The address that is listened on: requests must name it, or loopback.
+    pub listen: SocketAddr,
+    /// The configuration as loaded, for the System page.
+    pub settings: String,
+}
+
+/// What requests under way have when the box stops.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Every page, action, asset and the API, behind the guards.
+pub fn router(state: WebState) -> Router {
+    let listen = state.listen;
+    let answered_soon = pages_and_actions().merge(api::router()).layer(from_fn(guard::patience));
+    Router::new()
+        .merge(answered_soon)
+        .route("/live", get(live::live))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_that_way)
+        .layer(CatchPanicLayer::custom(|_panic| broken()))
+        .layer(DefaultBodyLimit::max(guard::BODY_LIMIT))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(listen, guard::host))
+        .layer(from_fn(guard::headers))
+        .with_state(state)
+}
+
+fn pages_and_actions() -> Router<WebState> {
+    let refusal = |_| PageError(guard::cross_site()).into_response();
+    Router::new()
+        .route("/", get(pages::overview::show))
+        .route("/sectors", get(pages::sectors::show))
+        .route("/sectors/{number}", get(pages::sector::show))
+        .route("/tasks", get(pages::tasks::show))
+        .route("/failures", get(pages::failures::show))
+        .route("/system", get(pages::system::show))
+        .route("/static/{*name}", get(assets::serve))
+        .route("/orders", post(actions::order))
+        .route("/orders/{order}/cancel", post(actions::cancel_order))
+        .route("/sectors/{number}/retry", post(actions::retry))
+        .route("/sectors/{number}/redo", post(actions::redo))
+        .route("/sectors/{number}/abort", post(actions::abort))
+        .route("/failures/retry", post(actions::retry_cause))
+        .route("/intake/pause", post(actions::pause))
+        .route("/intake/resume", post(actions::resume))
+        .layer(CsrfLayer::new().with_rejection_response(refusal))
+}
+
+/// Serves until `shutdown` ends; then requests under way have a moment to end, live connections
+/// (which would go on for ever) are cut.
+pub async fn serve(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (said, mut heard) = watch::channel(false);
+    let shutdown = async move {
+        shutdown.await;
+        said.send_replace(true);
+    };
+    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown).into_future();
+    let cut = async move {
+        // An error says that `served` has ended: it is polled first.
+        drop(heard.wait_for(|said| *said).await);
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
+    tokio::select! {
+        biased;
+        served = served => served,
+        () = cut => Ok(()),
+    }
+}
+
+async fn nothing_here(request: Request) -> Response {
+    let path = request.uri().path();
+    error::answer(path, Unanswered::not_found("there is nothing at this address"))
+}
+
+async fn not_that_way(request: Request) -> Response {
+    let why = Unanswered::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("this address does not answer to {}", request.method()),
+        "open the page and press the button there; the API's addresses are in the README",
+    );
+    error::answer(request.uri().path(), why)
+}
+
+/// The last net: a defect of ours, said as one.
+fn broken() -> Response {
+    tracing::error!("answering a request panicked");
+    let why = Unanswered::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "sealbox failed to answer this request; sealing is not affected",
+        "please report it with the log of this moment",
+    );
+    Problem(why).into_response()
+}

@@ -1,0 +1,40 @@
+//! What can be done to a sector now. The state machine itself is asked: its reason is shown.
+
+use crate::domain::event::Event;
+use crate::domain::phase::Phase;
+use crate::domain::pipeline::{Stamp, apply};
+use crate::domain::sector::Sector;
+
+/// The reason why it cannot be done.
+pub type WhyNot = &'static str;
+
+/// What a person may do to one sector, and what may not be done with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offers {
+    /// The phases that can be put back now.
+    pub retry: Vec<Phase>,
+    /// Why none can, if none can.
+    pub no_retry: Option<WhyNot>,
+    pub no_redo: Option<WhyNot>,
+    pub no_abort: Option<WhyNot>,
+}
+
+impl Offers {
+    pub fn of(sector: &Sector) -> Self {
+        let by = || String::from("?");
+        let why_not = |event: &Event| {
+            let stamp = Stamp { seq: sector.seq, at: sector.updated };
+            apply(sector, stamp, event).err().map(|illegal| illegal.why)
+        };
+        let why_no_retry = |phase| why_not(&Event::Retried { phase, by: by() });
+        let retry: Vec<Phase> =
+            Phase::ALL.into_iter().filter(|phase| why_no_retry(*phase).is_none()).collect();
+        let at_hand = sector.stage.works().next().map_or(Phase::P1, |(phase, _)| phase);
+        Self {
+            no_retry: if retry.is_empty() { why_no_retry(at_hand) } else { None },
+            retry,
+            no_redo: why_not(&Event::Redone { by: by() }),
+            no_abort: why_not(&Event::Aborted { by: by() }),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Failures: grouped by cause, so that what one hand mends is retried with one press.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::failure::Class;
+use crate::domain::phase::Phase;
+use crate::domain::task::ResultStatus;
+use crate::store::{Direction, TaskFilter};
+use crate::web::WebState;
+use crate::web::error::{PageError, Unanswered};
+use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::lookup::{self, TaskQuery};
+use crate::web::parts::{Failed, standstill};
+use crate::web::show::plural;
+use crate::web::words;
+
+/// The most failed tasks that are looked at at once.
+const MOST: usize = 1_000;
+
+#[derive(Template)]
+#[template(path = "failures.html")]
+struct Failures {
+    frame: Frame,
+    groups: Vec<Group>,
+    standstills: Vec<String>,
+    /// There are more than were looked at.
+    more: bool,
+}
+
+/// Failed tasks of one cause.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub what: String,
+    pub class: Class,
+    pub phase: Phase,
+    pub failed: Vec<Failed>,
+}
+
+impl Group {
+    /// Names the cause in the Retry form.
+    pub fn key(&self) -> String {
+        format!("{} {} {}", self.phase, self.class, self.what)
+    }
+
+    fn count_words(&self) -> String {
+        plural(self.failed.len() as u64, "task", "tasks")
+    }
+
+    fn class_words(&self) -> &'static str {
+        words::class_words(self.class)
+    }
+
+    fn mend(&self) -> &str {
+        self.failed.first().map_or("", |failed| failed.failure.mend.as_str())
+    }
+
+    fn retry_words(&self) -> String {
+        match self.failed.len() {
+            1 => format!("Retry {}", self.phase),
+            many => format!("Retry all {many}"),
+        }
+    }
+}
+
+/// The causes, the most frequent first.
+pub fn groups(state: &WebState) -> Result<Vec<Group>, Unanswered> {
+    Ok(looked_at(state)?.0)
+}
+
+fn looked_at(state: &WebState) -> Result<(Vec<Group>, bool), Unanswered> {
+    let filter = TaskFilter { result_status: Some(ResultStatus::Failed), ..TaskFilter::default() };
+    let query = TaskQuery { filter, after: None, limit: MOST };
+    let listed = lookup::tasks(state, &query, Direction::NewestFirst)?;
+    let mut groups: BTreeMap<(Phase, Class, String), Vec<Failed>> = BTreeMap::new();
+    for line in &listed.items {
+        let failed = Failed::all_of(&line.sector).into_iter().find(|one| one.phase == line.phase);
+        if let Some(failed) = failed {
+            let cause = (failed.phase, failed.failure.class, failed.failure.what.clone());
+            groups.entry(cause).or_default().push(failed);
+        }
+    }
+    let mut groups: Vec<Group> = groups
+        .into_iter()
+        .map(|((phase, class, what), failed)| Group { what, class, phase, failed })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.failed.len()));
+    Ok((groups, listed.next.is_some()))
+}
+
+pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
+    let frame = Frame::new(&state, &seen, Nav::Failures, "Failures");
+    let (groups, more) = looked_at(&state)?;
+    let standstills = frame.view.throttles.iter().filter_map(standstill).collect();
+    page(&seen, &Failures { frame, groups, standstills, more })
+}
+
+impl Failures {
+    fn total(&self) -> usize {
+        self.groups.iter().map(|group| group.failed.len()).sum()
+    }
+}

@@ -1,0 +1,8 @@
+//! One file a page: its template's struct beside its handler.
+
+pub mod failures;
+pub mod overview;
+pub mod sector;
+pub mod sectors;
+pub mod system;
+pub mod tasks;

@@ -1,0 +1,286 @@
+//! Overview: is it sealing, is anything wrong, what to press.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::failure::Failure;
+use crate::domain::order::Order;
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::domain::task::ResultStatus;
+use crate::domain::units::{SectorSize, Timestamp};
+use crate::engine::ParametersState;
+use crate::scheduler::view::{ChainTrouble, ThrottleView, WorkerView};
+use crate::store::{Counts, Direction, SectorFilter, StageKind, TaskFilter};
+use crate::web::WebState;
+use crate::web::error::PageError;
+use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::lookup::{self, SectorQuery, SectorsOf};
+use crate::web::parts::{Actions, Disk, Failed, Strip, standstill};
+use crate::web::show::{grouped, plural};
+use crate::web::words;
+
+/// Sectors that ended, shown below those in flight.
+const RECENT: usize = 5;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    frame: Frame,
+    attention: Vec<Needy>,
+    /// How many need a person beyond those listed.
+    needy_more: u64,
+    standstills: Vec<String>,
+    chain_trouble: Vec<ChainTrouble>,
+    missing_parameters: Option<Failure>,
+    making: Option<Making>,
+    lane: Vec<Column>,
+    flights: Vec<Flight>,
+    flights_more: u64,
+    recent: Vec<Flight>,
+    disks: Vec<Disk>,
+    throttles: Vec<Throttle>,
+    orders: Vec<OrderLine>,
+    workers: Vec<Worker>,
+    /// Nothing was ever ordered.
+    first_run: bool,
+    size: SectorSize,
+}
+
+/// A sector that needs a person.
+struct Needy {
+    failed: Vec<Failed>,
+    actions: Actions,
+}
+
+/// Parameters that are not there yet.
+struct Making {
+    step: String,
+    since: Option<Timestamp>,
+}
+
+/// One column of the pipeline.
+struct Column {
+    name: String,
+    class: &'static str,
+    main: Number,
+    others: Vec<Number>,
+    note: Option<String>,
+}
+
+/// A count, with the list that it counts.
+struct Number {
+    count: u64,
+    word: &'static str,
+    href: String,
+}
+
+impl Number {
+    fn text(&self) -> String {
+        grouped(self.count)
+    }
+}
+
+struct Flight {
+    sector: Arc<Sector>,
+    strip: Strip,
+    standing: String,
+    class: &'static str,
+    word: String,
+}
+
+struct Throttle {
+    view: ThrottleView,
+    full: bool,
+}
+
+struct OrderLine {
+    order: Order,
+    left: u64,
+}
+
+struct Worker {
+    view: WorkerView,
+    phases: String,
+}
+
+pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
+    let overview = Overview::of(&state, &seen)?;
+    page(&seen, &overview)
+}
+
+impl Overview {
+    fn of(state: &WebState, seen: &Seen) -> Result<Self, PageError> {
+        let frame = Frame::new(state, seen, Nav::Overview, "Overview");
+        let view = Arc::clone(&frame.view);
+        let counts = state.reader.counts().map_err(PageError::from)?;
+        let (making, missing_parameters) = parameters(state.engine.parameters());
+        let listed = |all: u64, shown: usize| all.saturating_sub(shown as u64);
+        Ok(Self {
+            attention: view.attention.iter().map(|one| needy(state, seen, one)).collect(),
+            needy_more: listed(view.counts.needs_you, view.attention.len()),
+            standstills: view.throttles.iter().filter_map(standstill).collect(),
+            chain_trouble: view.chain_trouble.clone(),
+            missing_parameters,
+            making,
+            lane: lane(&counts, view.counts.committing),
+            flights: view.in_flight.iter().map(|one| flight(one, frame.now)).collect(),
+            flights_more: listed(view.counts.in_flight, view.in_flight.len()),
+            recent: recent(state, frame.now)?,
+            disks: state.disks.borrow().iter().map(Disk::of).collect(),
+            throttles: view.throttles.iter().map(throttle).collect(),
+            orders: view.orders.iter().map(order_line).collect(),
+            workers: view.workers.iter().map(worker).collect(),
+            first_run: counts.sectors == 0 && view.orders.is_empty(),
+            size: view.sector_size,
+            frame,
+        })
+    }
+
+    /// How many things need a person.
+    fn needs_you(&self) -> u64 {
+        self.frame.view.counts.needs_you + u64::from(self.missing_parameters.is_some())
+    }
+
+    fn attention_title(&self) -> String {
+        let sectors = self.frame.view.counts.needs_you;
+        match (sectors, &self.missing_parameters) {
+            (0, Some(_)) => "The parameters need you".to_owned(),
+            (0, None) => "The chain gives no answer".to_owned(),
+            (1, None) => "1 sector needs you".to_owned(),
+            (1, Some(_)) => "1 sector and the parameters need you".to_owned(),
+            (many, None) => format!("{} sectors need you", grouped(many)),
+            (many, Some(_)) => format!("{} sectors and the parameters need you", grouped(many)),
+        }
+    }
+
+    fn in_flight_words(&self) -> String {
+        plural(self.frame.view.counts.in_flight, "sector", "sectors")
+    }
+}
+
+fn parameters(state: ParametersState) -> (Option<Making>, Option<Failure>) {
+    match state {
+        ParametersState::Making { step, since } => {
+            (Some(Making { step, since: Some(since) }), None)
+        }
+        ParametersState::Checking => {
+            let step = "looking for parameters and checking them".to_owned();
+            (Some(Making { step, since: None }), None)
+        }
+        ParametersState::Missing { failure } => (None, Some(failure)),
+        ParametersState::NotNeeded
+        | ParametersState::LabMade { .. }
+        | ParametersState::Production { .. } => (None, None),
+    }
+}
+
+fn needy(state: &WebState, seen: &Seen, sector: &Sector) -> Needy {
+    Needy { failed: Failed::all_of(sector), actions: Actions::of(state, sector, &seen.here) }
+}
+
+fn flight(sector: &Arc<Sector>, now: Timestamp) -> Flight {
+    let word = match sector.failures().next() {
+        Some((phase, _)) => format!("{phase} failed"),
+        None if sector.giving_up.is_some() => "giving up".to_owned(),
+        None => sector.stage.name().to_owned(),
+    };
+    Flight {
+        strip: Strip::of(sector, now),
+        standing: words::standing(sector),
+        class: words::look(sector).class(),
+        word,
+        sector: Arc::clone(sector),
+    }
+}
+
+fn recent(state: &WebState, now: Timestamp) -> Result<Vec<Flight>, PageError> {
+    let mut ended = Vec::new();
+    for kind in [StageKind::Finished, StageKind::GivenUp] {
+        let of = SectorsOf(SectorFilter::Stage(kind));
+        let query = SectorQuery { of, after: None, limit: RECENT };
+        ended.extend(lookup::sectors(state, &query, Direction::NewestFirst)?.items);
+    }
+    ended.sort_by_key(|sector| std::cmp::Reverse(sector.updated));
+    ended.truncate(RECENT);
+    Ok(ended.into_iter().map(|sector| flight(&Arc::new(sector), now)).collect())
+}
+
+/// What is counted is what the linked list shows: both ask the store with the same filter.
+fn lane(counts: &Counts, committing: u64) -> Vec<Column> {
+    let mut columns: Vec<Column> =
+        Phase::ALL.into_iter().map(|phase| phase_column(counts, phase, committing)).collect();
+    columns.insert(2, seed_column(counts));
+    let ended = |kind: StageKind, class| {
+        let main = sectors_number(counts, kind, "");
+        let class = if main.count == 0 { "zero" } else { class };
+        Column { name: kind.name().to_owned(), class, main, others: Vec::new(), note: None }
+    };
+    columns.push(ended(StageKind::Finished, "ok end"));
+    columns.push(ended(StageKind::GivenUp, "end"));
+    columns
+}
+
+fn phase_column(counts: &Counts, phase: Phase, committing: u64) -> Column {
+    let number = |filter: TaskFilter, query: &str, word| Number {
+        count: filter.count(counts),
+        word,
+        href: format!("/tasks?task_type={}&{query}", phase.task_type()),
+    };
+    let open = TaskFilter {
+        phase: Some(phase),
+        result_status: Some(ResultStatus::NotOverYet),
+        ..TaskFilter::default()
+    };
+    let running = TaskFilter { is_taken: Some(true), ..open };
+    let queued = TaskFilter { is_taken: Some(false), ..open };
+    let failed = TaskFilter { result_status: Some(ResultStatus::Failed), ..open };
+    let main = number(running, "is_taken=1&result_status=1", "running");
+    let mut others = vec![
+        number(queued, "is_taken=0&result_status=1", "queued"),
+        number(failed, "result_status=2", "failed"),
+    ];
+    if phase == Phase::P1 {
+        others.push(sectors_number(counts, StageKind::Ticket, "ticket"));
+    }
+    others.retain(|number| number.count > 0);
+    let note = (phase == Phase::P4 && committing > 0)
+        .then(|| format!("{} sending", plural(committing, "commit", "commits")));
+    let class = match () {
+        () if failed.count(counts) > 0 => "bad",
+        () if main.count > 0 => "run",
+        () if others.is_empty() => "zero",
+        () => "",
+    };
+    Column { name: format!("{phase} {}", phase.what()), class, main, others, note }
+}
+
+fn seed_column(counts: &Counts) -> Column {
+    let main = sectors_number(counts, StageKind::WaitSeed, "");
+    let mut others = vec![sectors_number(counts, StageKind::PreCommitting, "pre-commit")];
+    others.retain(|number| number.count > 0);
+    let class = if main.count > 0 { "slow" } else { "zero" };
+    Column { name: "wait seed".to_owned(), class, main, others, note: None }
+}
+
+fn sectors_number(counts: &Counts, kind: StageKind, word: &'static str) -> Number {
+    let of = SectorsOf(SectorFilter::Stage(kind));
+    Number { count: counts.stage(kind), word, href: format!("/sectors?state={}", of.value()) }
+}
+
+fn throttle(view: &ThrottleView) -> Throttle {
+    let full = view.limit.is_some_and(|limit| view.outstanding >= limit);
+    Throttle { view: view.clone(), full }
+}
+
+fn order_line(order: &Order) -> OrderLine {
+    OrderLine { left: order.count - order.issued, order: order.clone() }
+}
+
+fn worker(view: &WorkerView) -> Worker {
+    let phases: Vec<&str> = view.phases.iter().map(|phase| phase.short_name()).collect();
+    Worker { view: view.clone(), phases: phases.join(" ") }
+}

@@ -1,0 +1,129 @@
+//! Sector: its story, and what can be done to it.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::event::Entry;
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::domain::units::Timestamp;
+use crate::web::WebState;
+use crate::web::error::{Named, PageError};
+use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::lookup;
+use crate::web::parts::{Actions, Failed, Strip};
+use crate::web::show::{self, Markup, span};
+use crate::web::strip::Look;
+use crate::web::wire::{self, SectorDetail, TaskRow};
+use crate::web::words;
+
+#[derive(Template)]
+#[template(path = "sector.html")]
+struct SectorPage {
+    frame: Frame,
+    sector: Sector,
+    detail: SectorDetail,
+    strip: Strip,
+    actions: Actions,
+    failed: Vec<Failed>,
+    tasks: Vec<Task>,
+    history: Vec<Happening>,
+    /// The history is longer than what is shown.
+    history_cut: bool,
+}
+
+struct Task {
+    row: TaskRow,
+    phase: Phase,
+    word: &'static str,
+    class: &'static str,
+    started: Option<Timestamp>,
+    took: String,
+    running_since: Option<Timestamp>,
+}
+
+struct Happening {
+    at: Timestamp,
+    class: &'static str,
+    words: String,
+}
+
+pub async fn show(
+    State(state): State<WebState>,
+    Named(number): Named,
+    seen: Seen,
+) -> Result<Response, PageError> {
+    let sector = lookup::sector(&state, &number)?;
+    let history = lookup::history(&state, sector.id.number)?;
+    let frame = Frame::new(&state, &seen, Nav::Sectors, format!("Sector {}", sector.id.number));
+    let sector_page = SectorPage {
+        detail: SectorDetail::of(&state, &sector, &[]),
+        strip: Strip::of(&sector, frame.now),
+        actions: Actions::of(&state, &sector, &seen.here),
+        failed: Failed::all_of(&sector),
+        tasks: Phase::ALL.into_iter().filter_map(|phase| task(&sector, phase)).collect(),
+        history_cut: history.len() >= lookup::HISTORY,
+        history: history.iter().rev().map(happening).collect(),
+        frame,
+        sector,
+    };
+    page(&seen, &sector_page)
+}
+
+impl SectorPage {
+    fn look(&self) -> Look {
+        words::look(&self.sector)
+    }
+
+    fn last_change(&self) -> Markup {
+        self.frame.ago(&self.sector.updated)
+    }
+
+    fn size_exact(&self) -> Markup {
+        show::bytes(self.sector.size.bytes())
+    }
+
+    fn stored_bytes(&self) -> Markup {
+        show::bytes(self.sector.stage.stored().map_or(0, |stored| stored.bytes))
+    }
+
+    fn commit_epoch(&self) -> Option<u64> {
+        wire::commit(&self.sector).map(|commit| commit.epoch.0)
+    }
+
+    /// From its issue to its end, once it has ended.
+    fn all_told(&self) -> Option<String> {
+        let over = self.sector.stage.is_over();
+        over.then(|| span(self.sector.updated.since(self.sector.created)))
+    }
+}
+
+fn task(sector: &Sector, phase: Phase) -> Option<Task> {
+    let row = TaskRow::of(sector, phase)?;
+    let record = &sector.tasks[phase];
+    let state = sector.task(phase);
+    let running_since = match state {
+        crate::domain::task::TaskState::Running { since, .. } => Some(since),
+        crate::domain::task::TaskState::NotYet
+        | crate::domain::task::TaskState::Ready { .. }
+        | crate::domain::task::TaskState::Done
+        | crate::domain::task::TaskState::Failed { .. }
+        | crate::domain::task::TaskState::NeverRuns => None,
+    };
+    let took = record.started.zip(record.done).map(|(from, to)| span(to.since(from)));
+    Some(Task {
+        row,
+        phase,
+        word: state.name(),
+        class: super::tasks::class(&state),
+        started: record.started,
+        took: took.unwrap_or_default(),
+        running_since,
+    })
+}
+
+fn happening(entry: &Entry) -> Happening {
+    let (look, words) = words::happened(&entry.happened);
+    Happening { at: entry.at, class: look.class(), words }
+}

@@ -1,0 +1,73 @@
+//! System: what the box runs on, and what its last start found.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::units::SectorSize;
+use crate::engine::{EngineKind, ParametersState};
+use crate::web::WebState;
+use crate::web::error::PageError;
+use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::parts::{Disk, parameters_words};
+use crate::web::show::{self, Markup};
+
+#[derive(Template)]
+#[template(path = "system.html")]
+struct System {
+    frame: Frame,
+    version: &'static str,
+    engine: &'static str,
+    size: SectorSize,
+    seal_proof: &'static str,
+    listen: String,
+    parameters: String,
+    parameters_bytes: Option<Markup>,
+    parameters_class: &'static str,
+    disks: Vec<Disk>,
+    settings: String,
+}
+
+pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
+    let frame = Frame::new(&state, &seen, Nav::System, "System");
+    let size = frame.view.sector_size;
+    let parameters = state.engine.parameters();
+    let system = System {
+        version: env!("CARGO_PKG_VERSION"),
+        engine: match state.engine.kind() {
+            EngineKind::Filecoin => "filecoin: the real proofs",
+            EngineKind::Simulated => "simulated: no sector of it is real",
+        },
+        size,
+        seal_proof: state.engine.seal_proof_name(size),
+        listen: format!("http://{}", state.listen),
+        parameters: parameters_words(&parameters),
+        parameters_bytes: parameters_bytes(&parameters).map(show::bytes),
+        parameters_class: parameters_class(&parameters),
+        disks: state.disks.borrow().iter().map(Disk::of).collect(),
+        settings: state.settings.clone(),
+        frame,
+    };
+    page(&seen, &system)
+}
+
+fn parameters_bytes(parameters: &ParametersState) -> Option<u64> {
+    match parameters {
+        ParametersState::LabMade { bytes, .. } | ParametersState::Production { bytes, .. } => {
+            Some(*bytes)
+        }
+        ParametersState::NotNeeded
+        | ParametersState::Checking
+        | ParametersState::Making { .. }
+        | ParametersState::Missing { .. } => None,
+    }
+}
+
+fn parameters_class(parameters: &ParametersState) -> &'static str {
+    match parameters {
+        ParametersState::NotNeeded => "later",
+        ParametersState::LabMade { .. } | ParametersState::Production { .. } => "done",
+        ParametersState::Checking | ParametersState::Making { .. } => "run",
+        ParametersState::Missing { .. } => "fail",
+    }
+}

@@ -1,0 +1,192 @@
+//! Pieces that several pages show, each a template of its own.
+
+use std::path::PathBuf;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+
+use super::offer::Offers;
+use super::show::{self, Markup};
+use super::strip::{Cell, strip};
+use super::{WebState, words};
+use crate::domain::failure::Failure;
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::domain::units::Timestamp;
+use crate::engine::ParametersState;
+use crate::scheduler::view::{DiskView, ThrottleView};
+
+/// A sector's seven cells.
+#[derive(Debug, Clone, Template)]
+#[template(path = "parts/strip.html")]
+pub struct Strip {
+    pub cells: Vec<Cell>,
+    pub now: Timestamp,
+}
+
+impl HtmlSafe for Strip {}
+
+impl Strip {
+    pub fn of(sector: &Sector, now: Timestamp) -> Self {
+        Self { cells: strip(sector), now }
+    }
+}
+
+/// The buttons of a sector: what its state allows, the rest greyed with the reason.
+#[derive(Debug, Clone, Template)]
+#[template(path = "parts/actions.html")]
+pub struct Actions {
+    pub number: SectorNumber,
+    pub offers: Offers,
+    /// What an abort deletes.
+    pub scratch: Vec<PathBuf>,
+    /// An abort waits for what runs.
+    pub running: bool,
+    pub here: String,
+}
+
+impl HtmlSafe for Actions {}
+
+impl Actions {
+    pub fn of(state: &WebState, sector: &Sector, here: &str) -> Self {
+        Self {
+            number: sector.id.number,
+            offers: Offers::of(sector),
+            scratch: (state.paths)(sector).scratch,
+            running: sector.stage.works().any(|(_, work)| work.is_running()),
+            here: here.to_owned(),
+        }
+    }
+}
+
+/// A failed task as it is shown: what, where, since when, what to do.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    pub sector: SectorNumber,
+    pub phase: Phase,
+    pub failure: Failure,
+    pub at: Timestamp,
+    pub attempts: u32,
+    pub worker: String,
+}
+
+impl Failed {
+    pub fn all_of(sector: &Sector) -> Vec<Self> {
+        let of = |(phase, failure): (Phase, &Failure)| {
+            let record = &sector.tasks[phase];
+            Self {
+                sector: sector.id.number,
+                phase,
+                failure: failure.clone(),
+                at: record.updated.unwrap_or(sector.updated),
+                attempts: record.attempts,
+                worker: record.worker.clone().unwrap_or_default(),
+            }
+        };
+        sector.failures().map(of).collect()
+    }
+
+    pub fn class_words(&self) -> &'static str {
+        words::class_words(self.failure.class)
+    }
+
+    pub fn file(&self) -> String {
+        self.failure.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default()
+    }
+
+    pub fn detail(&self) -> &str {
+        self.failure.detail.as_deref().unwrap_or_default()
+    }
+}
+
+/// The standstill of a throttle, in words; none if it does not stand still.
+pub fn standstill(throttle: &ThrottleView) -> Option<String> {
+    let limit = throttle.limit.filter(|_| throttle.stands_still())?;
+    let held: Vec<String> = throttle.held_by.iter().take(5).map(ToString::to_string).collect();
+    let more = throttle.held_by.len().saturating_sub(held.len());
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let (sectors, holds, until) = match held.as_slice() {
+        [one] => (format!("Sector {one}"), "holds", "it is"),
+        many => (format!("Sectors {}{more}", many.join(", ")), "hold", "they are"),
+    };
+    Some(format!(
+        "{sectors} {holds} the {} throttle ({} of {limit}): nothing new starts until {until} \
+         retried or aborted",
+        throttle.size, throttle.outstanding,
+    ))
+}
+
+/// A disk with its bar.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    pub view: DiskView,
+    /// Used, in thousandths of the whole.
+    pub used_permille: u64,
+    /// Kept back by the file system, likewise.
+    pub kept_permille: u64,
+}
+
+impl Disk {
+    pub fn of(view: &DiskView) -> Self {
+        let permille = |part: u64| {
+            let wide = u128::from(part) * 1_000 / u128::from(view.total_bytes.max(1));
+            u64::try_from(wide.min(1_000)).expect("at most a thousand")
+        };
+        let used = permille(view.used_bytes);
+        let kept = view.total_bytes.saturating_sub(view.used_bytes).saturating_sub(view.free_bytes);
+        Self {
+            view: view.clone(),
+            used_permille: used,
+            kept_permille: permille(kept).min(1_000 - used),
+        }
+    }
+
+    pub fn path(&self) -> String {
+        self.view.path.display().to_string()
+    }
+
+    pub fn role(&self) -> &'static str {
+        self.view.role.name()
+    }
+
+    /// Role, device and file system, as far as they are known.
+    pub fn about(&self) -> String {
+        let known = [self.role(), &self.view.device, &self.view.file_system];
+        let known: Vec<&str> = known.into_iter().filter(|part| !part.is_empty()).collect();
+        known.join(" · ")
+    }
+
+    pub fn nearly_full(&self) -> bool {
+        self.used_permille + self.kept_permille >= 950
+    }
+
+    pub fn used(&self) -> Markup {
+        show::bytes(self.view.used_bytes)
+    }
+
+    pub fn free(&self) -> Markup {
+        show::bytes(self.view.free_bytes)
+    }
+
+    pub fn total(&self) -> Markup {
+        show::bytes(self.view.total_bytes)
+    }
+}
+
+/// The state of the parameters in a sentence.
+pub fn parameters_words(parameters: &ParametersState) -> String {
+    match parameters {
+        ParametersState::NotNeeded => "None needed: the engine is simulated.".to_owned(),
+        ParametersState::Checking => "Being looked for and checked.".to_owned(),
+        ParametersState::LabMade { file, .. } => format!(
+            "Made in this lab, kept in {}. Proofs made with them prove nothing to anyone else.",
+            file.display()
+        ),
+        ParametersState::Production { file, .. } => {
+            format!("The trusted set-up's, digest checked, in {}.", file.display())
+        }
+        ParametersState::Making { step, .. } => format!("Being made: {step}."),
+        ParametersState::Missing { failure } => format!("Missing: {failure}"),
+    }
+}

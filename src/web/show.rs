@@ -1,0 +1,167 @@
+//! Numbers as people read them: durations, moments, sizes.
+
+use std::time::Duration;
+
+use askama::filters::HtmlSafeOutput;
+use time::OffsetDateTime;
+
+use crate::domain::units::{ByteSize, Timestamp};
+
+/// Markup made here, of numbers only.
+pub type Markup = HtmlSafeOutput<String>;
+
+/// `<1 s`, `7 s`, `1 min 05 s`, `2 h 05 min`, `3 d 4 h`. `live.js` writes the same.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => "<1 s".to_owned(),
+        1..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// As [`span`], for narrow places: `<1s`, `7s`, `1m05`, `12m`, `2h05`, `3d4h`.
+pub fn compact(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => "<1s".to_owned(),
+        1..60 => format!("{seconds}s"),
+        60..600 => format!("{}m{:02}", seconds / 60, seconds % 60),
+        600..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h{:02}", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d{}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+fn moment(at: Timestamp) -> OffsetDateTime {
+    // Out of range is the year 9999 and later: the end of it is as good as any.
+    let seconds = i64::try_from(at.0 / 1_000).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds.min(253_402_300_799))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// RFC 3339 in UTC, with milliseconds: `2025-11-22T14:43:01.042Z`.
+pub fn rfc3339(at: Timestamp) -> String {
+    let (date, time) = (moment(at).date(), moment(at).time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        at.0 % 1_000,
+    )
+}
+
+/// `2025-11-22 14:43:01 UTC`.
+pub fn full(at: Timestamp) -> String {
+    let text = rfc3339(at);
+    format!("{} {} UTC", &text[..10], &text[11..19])
+}
+
+fn time_element(class: &str, at: Timestamp, text: &str) -> Markup {
+    HtmlSafeOutput(format!(
+        r#"<time class="{class}" datetime="{}" title="{}">{text}</time>"#,
+        rfc3339(at),
+        full(at),
+    ))
+}
+
+/// `14 min ago`, the moment on hover; `live.js` keeps it true.
+pub fn ago(at: Timestamp, now: Timestamp) -> Markup {
+    time_element("ago", at, &ago_text(at, now))
+}
+
+pub fn ago_text(at: Timestamp, now: Timestamp) -> String {
+    let since = now.since(at);
+    match since.as_secs() {
+        0..5 => "just now".to_owned(),
+        5..60 => format!("{} s ago", since.as_secs()),
+        60..3_600 => format!("{} min ago", since.as_secs() / 60),
+        _ => format!("{} ago", span(since)),
+    }
+}
+
+/// How long it has been going on: `2 h 05 min`, the moment it began on hover.
+pub fn lasting(since: Timestamp, now: Timestamp) -> Markup {
+    time_element("for", since, &span(now.since(since)).replace('<', "&lt;"))
+}
+
+/// As [`lasting`], for narrow places.
+pub fn lasting_compact(since: Timestamp, now: Timestamp) -> Markup {
+    time_element("for short", since, &compact(now.since(since)).replace('<', "&lt;"))
+}
+
+/// The time of day in UTC, the date on hover.
+pub fn clock(at: Timestamp) -> Markup {
+    time_element("clock", at, &rfc3339(at)[11..19])
+}
+
+/// `32 GiB`, the exact number on hover.
+pub fn bytes(count: u64) -> Markup {
+    let exact = grouped(count);
+    HtmlSafeOutput(format!(r#"<span title="{exact} bytes">{}</span>"#, ByteSize(count)))
+}
+
+/// `1,234,567`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 sector`, `3 sectors`.
+pub fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
+/// The wall clock, for what is shown as relative to now.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_shown_to_the_precision_people_use() {
+        let shown = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(span(Duration::from_millis(999)), "<1 s");
+        assert_eq!(shown(7), "7 s");
+        assert_eq!(shown(65), "1 min 05 s");
+        assert_eq!(shown(2 * 3600 + 5 * 60 + 59), "2 h 05 min");
+        assert_eq!(shown(3 * 86_400 + 4 * 3600), "3 d 4 h");
+        let narrow = |seconds| compact(Duration::from_secs(seconds));
+        assert_eq!([7, 65, 725, 7_500].map(narrow), ["7s", "1m05", "12m", "2h05"]);
+    }
+
+    #[test]
+    fn a_moment_is_written_as_rfc_3339_says() {
+        assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(Timestamp(951_827_696_789)), "2000-02-29T12:34:56.789Z");
+        assert!(rfc3339(Timestamp(u64::MAX)).starts_with("9999-12-31T23:59:59"));
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn exact_bytes_stand_behind_the_rounded_ones() {
+        let shown = bytes(34_359_738_368).to_string();
+        assert_eq!(shown, r#"<span title="34,359,738,368 bytes">32 GiB</span>"#);
+    }
+}

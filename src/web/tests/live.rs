@@ -1,0 +1,109 @@
+//! The live connection: wakes on change, and only then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tower::ServiceExt;
+
+use super::site::{Site, ask};
+use crate::scheduler::Handle;
+use crate::scheduler::view::BoxView;
+use crate::web::{WebState, live, router};
+
+struct Line {
+    state: WebState,
+    views: watch::Sender<Arc<BoxView>>,
+    changes: watch::Sender<u64>,
+}
+
+fn line() -> Line {
+    let site = Site::empty();
+    let (mut state, _scheduler) = site.state();
+    let (ask, _asks) = mpsc::channel(1);
+    let (views, seen) = watch::channel(Arc::new(site.view()));
+    let (changes, changed) = watch::channel(0);
+    state.handle = Handle::new(ask, seen);
+    state.changes = changed;
+    Line { state, views, changes }
+}
+
+/// The next message's name; none if the connection ended.
+async fn heard(body: &mut axum::body::BodyDataStream) -> Option<String> {
+    let bytes = body.next().await?.unwrap();
+    let text = String::from_utf8(bytes.to_vec()).unwrap();
+    Some(text.lines().next().unwrap().strip_prefix("event: ").unwrap().to_owned())
+}
+
+async fn connect(state: &WebState, seen: &str) -> axum::body::BodyDataStream {
+    let request = ask("GET", &format!("/live?seen={seen}")).body(Body::empty()).unwrap();
+    let response = router(state.clone()).oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert!(response.headers().get("content-encoding").is_none());
+    response.into_body().into_data_stream()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_abreast_is_told_only_of_changes() {
+    let line = line();
+    let mut body = connect(&line.state, &live::version(&line.state)).await;
+    assert_eq!(heard(&mut body).await.unwrap(), "beat");
+    line.views.send_modify(|_| {});
+    assert_eq!(heard(&mut body).await.unwrap(), "changed");
+    assert_eq!(heard(&mut body).await.unwrap(), "beat");
+    line.changes.send_modify(|count| *count += 1);
+    assert_eq!(heard(&mut body).await.unwrap(), "changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_behind_is_told_at_once() {
+    let line = line();
+    let begun = tokio::time::Instant::now();
+    let mut body = connect(&line.state, "0-0-0").await;
+    assert_eq!(heard(&mut body).await.unwrap(), "changed");
+    assert!(begun.elapsed() < Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_changes_is_told_four_times_a_second() {
+    let line = line();
+    let mut body = connect(&line.state, "").await;
+    heard(&mut body).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    for _ in 0..8 {
+        (0..100).for_each(|_| line.views.send_modify(|_| {}));
+        assert_eq!(heard(&mut body).await.unwrap(), "changed");
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_connection_ends_with_the_scheduler() {
+    let line = line();
+    let mut body = connect(&line.state, &live::version(&line.state)).await;
+    drop(line.views);
+    assert_eq!(heard(&mut body).await, None);
+}
+
+#[tokio::test]
+async fn an_open_live_connection_does_not_hold_up_the_stop() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let line = line();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async {
+        let _ = stopped.await;
+    };
+    let served = tokio::spawn(crate::web::serve(listener, router(line.state.clone()), shutdown));
+    let mut browser = tokio::net::TcpStream::connect(address).await.unwrap();
+    browser.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut head = [0; 12];
+    browser.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    stop.send(()).unwrap();
+    let bounded = tokio::time::timeout(Duration::from_secs(20), served).await;
+    bounded.expect("the stop waits for no browser").unwrap().unwrap();
+}

@@ -1,0 +1,8 @@
+//! Every page from fixed states, made by folding real events, and parsed; the API; strangers.
+
+mod actions;
+mod api;
+mod hostile;
+mod live;
+mod pages;
+mod site;

@@ -1,0 +1,350 @@
+//! The shapes that the API sends: made for who reads them, whatever the inside looks like.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::show::{now, rfc3339};
+use super::{SectorPaths, WebState, words};
+use crate::domain::admission::Counts;
+use crate::domain::event::Entry;
+use crate::domain::failure::Failure;
+use crate::domain::ids::SectorNumber;
+use crate::domain::order::Order;
+use crate::domain::phase::Phase;
+use crate::domain::sector::{Commit, PreCommit, Sector};
+use crate::engine::{EngineKind, ParametersState};
+use crate::scheduler::view::{ChainTrouble, DiskView, ThrottleView, WorkerView};
+
+#[derive(Debug, Serialize)]
+pub struct SectorRow {
+    pub number: u64,
+    pub size: &'static str,
+    /// The stage, as in `wait seed`.
+    pub state: &'static str,
+    /// The first phase whose work is to do now.
+    pub phase: Option<&'static str>,
+    pub created: String,
+    pub updated: String,
+    /// Why it waits for a person, if it does.
+    pub attention: Option<String>,
+    pub simulated: bool,
+}
+
+impl SectorRow {
+    pub fn of(sector: &Sector) -> Self {
+        Self {
+            number: sector.id.number.0,
+            size: sector.size.name(),
+            state: sector.stage.name(),
+            phase: sector.stage.works().next().map(|(phase, _)| phase.short_name()),
+            created: rfc3339(sector.created),
+            updated: rfc3339(sector.updated),
+            attention: attention(sector),
+            simulated: sector.simulated,
+        }
+    }
+}
+
+/// Every failed task with its cause, in one line.
+fn attention(sector: &Sector) -> Option<String> {
+    let causes: Vec<String> =
+        sector.failures().map(|(phase, failure)| format!("{phase}: {failure}")).collect();
+    (!causes.is_empty()).then(|| causes.join(" · "))
+}
+
+/// The fleet's row, with what operators ask for beside it.
+#[derive(Debug, Serialize)]
+pub struct TaskRow {
+    pub sector_id: u64,
+    pub task_type: u8,
+    pub phase: &'static str,
+    pub is_taken: u8,
+    pub is_finished: u8,
+    pub result_status: u8,
+    pub attempts: u32,
+    pub create_time: Option<String>,
+    pub update_time: Option<String>,
+    pub worker: Option<String>,
+    pub miner: String,
+    /// Of comm_r, once P2 has made it.
+    pub cid: Option<String>,
+    /// The sector's size.
+    pub params: &'static str,
+    /// Why the last attempt failed, until one succeeds.
+    pub error: Option<String>,
+}
+
+impl TaskRow {
+    /// None if the task was never issued.
+    pub fn of(sector: &Sector, phase: Phase) -> Option<Self> {
+        let row = sector.row(phase)?;
+        let record = &sector.tasks[phase];
+        Some(Self {
+            sector_id: sector.id.number.0,
+            task_type: phase.task_type(),
+            phase: phase.short_name(),
+            is_taken: row.is_taken.into(),
+            is_finished: row.is_finished.into(),
+            result_status: row.result_status.code(),
+            attempts: record.attempts,
+            create_time: record.created.map(rfc3339),
+            update_time: record.updated.or(record.created).map(rfc3339),
+            worker: record.worker.clone(),
+            miner: sector.id.miner.to_string(),
+            cid: sector.stage.replica().map(|replica| replica.commitments.comm_r.cid()),
+            params: sector.size.name(),
+            error: record.last_failure.as_ref().map(ToString::to_string),
+        })
+    }
+}
+
+/// All that a third party needs to check the seal, and where the sector stands.
+#[derive(Debug, Serialize)]
+pub struct SectorDetail {
+    /// The registered proof's name.
+    pub seal_proof: &'static str,
+    pub miner: String,
+    pub number: u64,
+    pub prover_id: String,
+    pub size: &'static str,
+    pub sector_size_bytes: u64,
+    pub simulated: bool,
+    pub state: &'static str,
+    pub ticket: Option<String>,
+    pub ticket_epoch: Option<u64>,
+    pub seed: Option<String>,
+    pub seed_epoch: Option<u64>,
+    pub comm_d: Option<String>,
+    pub comm_d_cid: Option<String>,
+    pub comm_r: Option<String>,
+    pub comm_r_cid: Option<String>,
+    pub proof: Option<String>,
+    pub stored: Option<Stored>,
+    pub pre_commit: Option<PreCommit>,
+    pub commit: Option<Commit>,
+    pub created: String,
+    pub updated: String,
+    pub order: u64,
+    pub tasks: Vec<TaskRow>,
+    pub history: Vec<HistoryLine>,
+    pub attention: Option<String>,
+    /// Where it stands, in a sentence.
+    pub standing: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Stored {
+    pub root: String,
+    pub replica: String,
+    pub cache: String,
+    pub manifest: String,
+    pub bytes: u64,
+    /// BLAKE3 of the manifest.
+    pub manifest_digest: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct HistoryLine {
+    pub seq: u64,
+    pub at: String,
+    pub what: String,
+}
+
+impl SectorDetail {
+    pub fn of(state: &WebState, sector: &Sector, history: &[Entry]) -> Self {
+        let stage = &sector.stage;
+        let seed = stage.challenge().map(|challenge| &challenge.seed);
+        let commitments = stage.replica().map(|replica| &replica.commitments);
+        let tasks = Phase::ALL.into_iter().filter_map(|phase| TaskRow::of(sector, phase));
+        Self {
+            seal_proof: state.engine.seal_proof_name(sector.size),
+            miner: sector.id.miner.to_string(),
+            number: sector.id.number.0,
+            prover_id: hex::encode(sector.id.miner.prover_id()),
+            size: sector.size.name(),
+            sector_size_bytes: sector.size.bytes(),
+            simulated: sector.simulated,
+            state: stage.name(),
+            ticket: stage.ticket().map(|ticket| ticket.value.to_string()),
+            ticket_epoch: stage.ticket().map(|ticket| ticket.epoch.0),
+            seed: seed.map(|seed| seed.value.to_string()),
+            seed_epoch: seed.map(|seed| seed.epoch.0),
+            comm_d: commitments.map(|both| both.comm_d.0.to_string()),
+            comm_d_cid: commitments.map(|both| both.comm_d.cid()),
+            comm_r: commitments.map(|both| both.comm_r.0.to_string()),
+            comm_r_cid: commitments.map(|both| both.comm_r.cid()),
+            proof: stage.proof().map(|proof| hex::encode(&proof.0)),
+            stored: stored(sector, (state.paths)(sector)),
+            pre_commit: stage.pre_commit().cloned(),
+            commit: commit(sector).cloned(),
+            created: rfc3339(sector.created),
+            updated: rfc3339(sector.updated),
+            order: sector.order.0,
+            tasks: tasks.collect(),
+            history: history.iter().map(history_line).collect(),
+            attention: attention(sector),
+            standing: words::standing(sector),
+        }
+    }
+}
+
+fn stored(sector: &Sector, paths: SectorPaths) -> Option<Stored> {
+    let at = sector.stage.stored()?;
+    let paths = paths.stored?;
+    let text = |path: &std::path::Path| path.display().to_string();
+    Some(Stored {
+        root: at.root.clone(),
+        replica: text(&paths.replica),
+        cache: text(&paths.cache),
+        manifest: text(&paths.manifest),
+        bytes: at.bytes,
+        manifest_digest: at.manifest.to_string(),
+    })
+}
+
+pub fn commit(sector: &Sector) -> Option<&Commit> {
+    use crate::domain::sector::{Cleaning, Snark, Stage};
+    match &sector.stage {
+        Stage::Proving { snark: Snark::Committed { commit, .. }, .. } => Some(commit),
+        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Stage::Finished { sealed } => {
+            Some(&sealed.commit)
+        }
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { snark: Snark::P4 { .. } | Snark::Committing { .. }, .. }
+        | Stage::P6 { cleaning: Cleaning::GivenUp { .. }, .. }
+        | Stage::GivenUp { .. } => None,
+    }
+}
+
+/// The box at a glance.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub version: &'static str,
+    pub now: String,
+    /// When the rest was last true.
+    pub at: String,
+    pub miner: String,
+    pub sector_size: &'static str,
+    pub engine: EngineKind,
+    pub simulated: bool,
+    pub counts: Counts,
+    pub finished: u64,
+    pub given_up: u64,
+    /// At most 50 of `counts.in_flight`.
+    pub in_flight: Vec<SectorRow>,
+    /// At most 50 of `counts.needs_you`.
+    pub attention: Vec<SectorRow>,
+    pub chain_trouble: Vec<ChainTrouble>,
+    pub workers: Vec<WorkerRow>,
+    pub throttles: Vec<ThrottleRow>,
+    pub orders: Vec<OrderRow>,
+    pub intake_paused: bool,
+    pub stopping: bool,
+    pub trouble: Option<Failure>,
+    pub report: Vec<String>,
+    pub parameters: ParametersState,
+    pub disks: Vec<DiskView>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct WorkerRow {
+    pub name: String,
+    pub phases: Vec<&'static str>,
+    pub sector: Option<u64>,
+    pub phase: Option<&'static str>,
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ThrottleRow {
+    pub size: &'static str,
+    pub limit: Option<u64>,
+    pub outstanding: u64,
+    pub waiting: u64,
+    pub held_by: Vec<SectorNumber>,
+    pub stands_still: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub struct OrderRow {
+    pub order: u64,
+    pub size: &'static str,
+    pub count: u64,
+    pub issued: u64,
+    pub by: String,
+    pub at: String,
+}
+
+impl Status {
+    pub fn of(state: &WebState) -> Self {
+        let view = state.handle.view();
+        let rows = |sectors: &[Arc<Sector>]| sectors.iter().map(|one| SectorRow::of(one)).collect();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            now: rfc3339(now()),
+            at: rfc3339(view.at),
+            miner: view.miner.to_string(),
+            sector_size: view.sector_size.name(),
+            engine: state.engine.kind(),
+            simulated: view.simulated,
+            counts: view.counts,
+            finished: view.finished,
+            given_up: view.given_up,
+            in_flight: rows(&view.in_flight),
+            attention: rows(&view.attention),
+            chain_trouble: view.chain_trouble.clone(),
+            workers: view.workers.iter().map(worker_row).collect(),
+            throttles: view.throttles.iter().map(throttle_row).collect(),
+            orders: view.orders.iter().map(order_row).collect(),
+            intake_paused: view.intake_paused,
+            stopping: view.stopping,
+            trouble: view.trouble.clone(),
+            report: view.report.clone(),
+            parameters: state.engine.parameters(),
+            disks: state.disks.borrow().clone(),
+        }
+    }
+}
+
+fn worker_row(worker: &WorkerView) -> WorkerRow {
+    WorkerRow {
+        name: worker.name.clone(),
+        phases: worker.phases.iter().map(|phase| phase.short_name()).collect(),
+        sector: worker.doing.map(|doing| doing.sector.0),
+        phase: worker.doing.map(|doing| doing.phase.short_name()),
+        since: worker.doing.map(|doing| rfc3339(doing.since)),
+    }
+}
+
+fn throttle_row(throttle: &ThrottleView) -> ThrottleRow {
+    ThrottleRow {
+        size: throttle.size.name(),
+        limit: throttle.limit,
+        outstanding: throttle.outstanding,
+        waiting: throttle.waiting,
+        held_by: throttle.held_by.clone(),
+        stands_still: throttle.stands_still(),
+    }
+}
+
+fn order_row(order: &Order) -> OrderRow {
+    OrderRow {
+        order: order.id.0,
+        size: order.size.name(),
+        count: order.count,
+        issued: order.issued,
+        by: order.by.clone(),
+        at: rfc3339(order.at),
+    }
+}
+
+fn history_line(entry: &Entry) -> HistoryLine {
+    let (_, what) = words::happened(&entry.happened);
+    HistoryLine { seq: entry.seq.0, at: rfc3339(entry.at), what }
+}

@@ -1,0 +1,199 @@
+//! Events and states in words.
+
+use super::show::plural;
+use super::strip::Look;
+use crate::domain::event::{BoxEvent, Event, Happened, Output};
+use crate::domain::failure::Class;
+use crate::domain::phase::Phase;
+use crate::domain::sector::{Cleaning, Copying, GiveUp, Sector, Snark, Stage, Work};
+use crate::domain::units::ByteSize;
+
+/// What happened, as the history tells it.
+pub fn happened(happened: &Happened) -> (Look, String) {
+    match happened {
+        Happened::Sector { event, .. } => event_words(event),
+        Happened::Box(event) => (Look::Later, box_words(event)),
+    }
+}
+
+fn event_words(event: &Event) -> (Look, String) {
+    match event {
+        Event::Issued { size, order, simulated, .. } => {
+            let simulated = if *simulated { ", SIMULATED" } else { "" };
+            (
+                Look::Later,
+                format!("issued for order {order}: {size}, committed capacity{simulated}"),
+            )
+        }
+        Event::TicketDrawn { ticket } => {
+            (Look::Later, format!("ticket drawn at epoch {}", ticket.epoch))
+        }
+        Event::Started { phase, worker } => {
+            (Look::Running, format!("{phase} ({}) started on {worker}", phase.what()))
+        }
+        Event::Interrupted { phase } => (
+            Look::Waiting,
+            format!("{phase} was interrupted: the box stopped (not counted as a failure)"),
+        ),
+        Event::Succeeded { output } => (Look::Done, output_words(output)),
+        Event::Failed { phase, failure } => (Look::Failed, format!("{phase} failed: {failure}")),
+        Event::PreCommitted { pre_commit } => (
+            Look::Done,
+            format!(
+                "pre-committed at epoch {} (message {}); the seed is drawn at epoch {}",
+                pre_commit.epoch, pre_commit.message, pre_commit.seed_epoch
+            ),
+        ),
+        Event::PreCommitRefused { failure } => {
+            (Look::Failed, format!("the chain refused the pre-commit: {failure}"))
+        }
+        Event::SeedDrawn { seed } => (Look::Later, format!("seed drawn at epoch {}", seed.epoch)),
+        Event::Committed { commit } => (
+            Look::Done,
+            format!("committed at epoch {} (message {})", commit.epoch, commit.message),
+        ),
+        Event::CommitRefused { failure } => {
+            (Look::Failed, format!("the chain refused the commit: {failure}"))
+        }
+        Event::Retried { phase, by } => (Look::Waiting, format!("{phase} put back by {by}")),
+        Event::Redone { by } => (Look::Waiting, format!("sent back to P1 by {by}")),
+        Event::Aborted { by } => (Look::Failed, format!("aborted by {by}")),
+        Event::Deleted { path, bytes, reason } => {
+            (Look::Never, format!("deleted {} ({}): {reason}", path.display(), ByteSize(*bytes)))
+        }
+    }
+}
+
+fn output_words(output: &Output) -> String {
+    match output {
+        Output::P1 => "P1 done: the layers are labelled and synced".to_owned(),
+        Output::P2 { commitments } => {
+            format!("P2 done: comm_r {}", commitments.comm_r.cid())
+        }
+        Output::P3 => "P3 done: the vanilla proofs verify".to_owned(),
+        Output::P4 { proof } => format!("P4 done: the proof verifies ({} bytes)", proof.0.len()),
+        Output::P5 { stored } => format!(
+            "P5 done: {} stored in {}, read back and compared",
+            ByteSize(stored.bytes),
+            stored.root
+        ),
+        Output::P6 => "P6 done: scratch is clean".to_owned(),
+    }
+}
+
+fn box_words(event: &BoxEvent) -> String {
+    match event {
+        BoxEvent::Ordered { order, size, count, by } => {
+            format!("order {order} by {by}: {} of {size}", plural(*count, "sector", "sectors"))
+        }
+        BoxEvent::Cancelled { order, by } => format!("order {order} cancelled by {by}"),
+        BoxEvent::IntakePaused { by } => format!("intake paused by {by}"),
+        BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
+    }
+}
+
+/// Where the sector stands now, in a sentence.
+pub fn standing(sector: &Sector) -> String {
+    let ending = if sector.giving_up.is_some() {
+        " It was aborted: it is given up as soon as what runs has ended."
+    } else {
+        ""
+    };
+    let now = match &sector.stage {
+        Stage::Ticket => "Its ticket is being drawn.".to_owned(),
+        Stage::P1 { work, .. } => work_words(Phase::P1, work),
+        Stage::P2 { work, .. } => work_words(Phase::P2, work),
+        Stage::PreCommitting { .. } => "Its pre-commit is being sent.".to_owned(),
+        Stage::WaitSeed { pre_commit, .. } => {
+            format!("Pre-committed; the seed is drawn at epoch {}.", pre_commit.seed_epoch)
+        }
+        Stage::P3 { work, .. } => work_words(Phase::P3, work),
+        Stage::Proving { snark, copying, .. } => {
+            format!("{} {}", snark_words(snark), copying_words(copying))
+        }
+        Stage::P6 { cleaning: Cleaning::Sealed { .. }, work } => format!(
+            "Sealed and stored. {} Local files go only once the stored copy is proven.",
+            work_words(Phase::P6, work)
+        ),
+        Stage::P6 { cleaning: Cleaning::GivenUp { because }, work } => {
+            format!("{} {}", given_up(because), work_words(Phase::P6, work))
+        }
+        Stage::Finished { .. } => {
+            "Sealed, its stored copy proven, its local files cleaned up.".to_owned()
+        }
+        Stage::GivenUp { because } => given_up(because),
+    };
+    now + ending
+}
+
+fn work_words(phase: Phase, work: &Work) -> String {
+    match work {
+        Work::Ready { not_before: None, .. } => {
+            format!("{phase} ({}) is queued for a worker.", phase.what())
+        }
+        Work::Ready { not_before: Some(_), tries } => format!(
+            "{phase} ({}) failed {} and is tried again by itself.",
+            phase.what(),
+            if *tries == 1 { "once".to_owned() } else { format!("{tries} times") }
+        ),
+        Work::Running { worker, .. } => format!("{phase} ({}) runs on {worker}.", phase.what()),
+        Work::Failed { .. } => format!("{phase} ({}) failed and waits for you.", phase.what()),
+    }
+}
+
+fn snark_words(snark: &Snark) -> String {
+    match snark {
+        Snark::P4 { work } => work_words(Phase::P4, work),
+        Snark::Committing { refused: None, .. } => {
+            "The proof is made; its commit is being sent.".to_owned()
+        }
+        Snark::Committing { refused: Some(_), .. } => {
+            "The proof is made; the chain refused the commit, and it waits for you.".to_owned()
+        }
+        Snark::Committed { commit, .. } => format!("Committed at epoch {}.", commit.epoch),
+    }
+}
+
+fn copying_words(copying: &Copying) -> String {
+    match copying {
+        Copying::P5 { work } => work_words(Phase::P5, work),
+        Copying::Copied { stored } => format!("The copy lies in {}.", stored.root),
+    }
+}
+
+fn given_up(because: &GiveUp) -> String {
+    match because {
+        GiveUp::Chain { failure } => format!("Given up: the chain refused it: {}.", failure.what),
+        GiveUp::Operator { who } => format!("Given up: aborted by {who}."),
+    }
+}
+
+/// What a failure's class means for who looks at it.
+pub fn class_words(class: Class) -> &'static str {
+    match class {
+        Class::Transient => "tried again by itself, and still failing",
+        Class::Operator => "needs a person",
+        Class::Sector => "this sector cannot go on as it is",
+        Class::Fatal => "the box has stopped taking work",
+    }
+}
+
+/// The look of a sector's state where it is one word in a table.
+pub fn look(sector: &Sector) -> Look {
+    if sector.failures().next().is_some() {
+        return Look::Failed;
+    }
+    match &sector.stage {
+        Stage::Finished { .. } => Look::Done,
+        Stage::GivenUp { .. } => Look::Never,
+        stage if stage.works().any(|(_, work)| work.is_running()) => Look::Running,
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { .. }
+        | Stage::P6 { .. } => Look::Waiting,
+    }
+}
