@@ -1,6 +1,15 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod chain;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod durable;
 pub mod engine;
+pub mod logs;
 pub mod scheduler;
+pub mod storage;
+pub mod store;
+pub mod telemetry;
 pub mod web;
+pub mod worker;

@@ -4,6 +4,7 @@
 //! has the same trait, and marks whatever it makes.
 
 pub mod filecoin;
+mod files;
 pub mod simulated;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::failure::Failure;
 use crate::domain::ids::{CommR, SealProof, SectorId};
+use crate::domain::phase::Phase;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{SectorSize, Timestamp};
 
@@ -72,6 +74,12 @@ pub trait Engine: Send + Sync + 'static {
     /// The parts of a stored copy's proof that need the proofs library: its `p_aux` gives comm_r,
     /// and it yields a vanilla PoSt proof. (Digests are the storage's part.)
     fn prove_stored(&self, copy: &StoredCopy, comm_r: &CommR) -> Result<(), Failure>;
+
+    /// Called before P5 and P6, which are the storage's work: what the engine has to add to it.
+    /// The real one adds nothing; the simulated one takes its time and fails here.
+    fn attend(&self, _phase: Phase, _sector: SectorId) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// The registered proof's name, as in `StackedDrg2KiBV1_1`.
     fn seal_proof_name(&self, size: SectorSize) -> &'static str;

@@ -1,6 +1,9 @@
 //! The one writer: events in, decisions out.
 
 pub mod command;
+pub mod core;
+pub mod messenger;
+pub mod run;
 pub mod view;
 
 use std::sync::Arc;

@@ -1,6 +1,9 @@
 //! What may start now: the throttle, the worker groups and the back-off are decided here and
 //! nowhere else.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;

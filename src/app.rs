@@ -1,0 +1,263 @@
+//! Start, stop, wire together.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::chain::Chain;
+use crate::chain::lab::Lab;
+use crate::config::{ChainConfig, Config, EngineConfig};
+use crate::domain::failure::Failure;
+use crate::domain::units::Timestamp;
+use crate::engine::filecoin::{FilecoinEngine, Hooks};
+use crate::engine::filecoin::settings;
+use crate::engine::simulated::SimulatedEngine;
+use crate::engine::{Engine, EngineKind};
+use crate::scheduler::Handle;
+use crate::scheduler::core::{Core, Past, Settings};
+use crate::scheduler::messenger::Messenger;
+use crate::scheduler::run::{Clock, Scheduler};
+use crate::storage::disk::ensure_dir_writable;
+use crate::domain::layout::{Scratch, StorageRoot};
+use crate::storage::rate::RateLimit;
+use crate::store::{OpenOptions, StageKind, StoreError};
+use crate::telemetry;
+use crate::web::{self, WebState};
+use crate::worker::phases::Tools;
+use crate::worker::{Crew, panics};
+
+/// How many commands may wait for the scheduler.
+const ASKS: usize = 256;
+/// Open connections may finish for this long after the scheduler has stopped.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "{address} is in use: another sealbox, or another program, listens there; stop it, or set \
+         `[web] listen` (SEALBOX_WEB_LISTEN) to a free address"
+    )]
+    PortBusy { address: SocketAddr },
+    #[error("cannot listen on {address}: {source}; set `[web] listen` to an address of this machine")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Check(#[from] Failure),
+    #[error("cannot start threads: {0}; raise the limit (`ulimit -u`) or lower `[[worker]] num`")]
+    Threads(std::io::Error),
+}
+
+impl StartError {
+    /// Whether something else already holds what this box would hold.
+    pub fn is_occupied(&self) -> bool {
+        match self {
+            Self::PortBusy { .. } => true,
+            Self::Store(error) => matches!(error, StoreError::Locked { .. }),
+            Self::Listen { .. } | Self::Check(_) | Self::Threads(_) => false,
+        }
+    }
+}
+
+/// Runs the box until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting; nothing was changed then but empty directories.
+pub fn run(config: Config) -> Result<(), StartError> {
+    panics::install_hook();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("sealbox-io")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    runtime.block_on(run_box(Arc::new(config)))
+}
+
+async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
+    check_directories(&config)?;
+    let (store, recovered) = OpenOptions::new(&config.data_dir).open()?;
+    for line in &recovered.report {
+        tracing::warn!("{line}");
+    }
+    let listener = listen(config.listen).await?;
+    let clock: Clock = Arc::new(wall_clock);
+    let (parameters_changed, parameters) = watch::channel(0u64);
+    let engine = engine(&config, parameters_changed)?;
+    let chain = chain(&config, &clock)?;
+    let reader = store.reader();
+    let past = Past {
+        finished: recovered.counts.stage(StageKind::Finished),
+        given_up: recovered.counts.stage(StageKind::GivenUp),
+        box_state: recovered.box_state,
+        active: recovered.active,
+        report: recovered.report,
+    };
+    let core = Core::new(settings(&config, engine.kind()), &groups(&config), past);
+    let (input_sender, inputs) = mpsc::unbounded_channel();
+    let (ask_sender, asks) = mpsc::channel(ASKS);
+    let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
+    let tools = Arc::new(tools(&config, engine.clone()));
+    let crew = Crew::start(core.workers(), &tools, &input_sender).map_err(StartError::Threads)?;
+    let (stop_sender, stop) = watch::channel(false);
+    let scheduler = Scheduler {
+        core,
+        store,
+        messenger: Messenger {
+            chain,
+            inputs: input_sender,
+            runtime: tokio::runtime::Handle::current(),
+        },
+        assign: Box::new(move |assignment| crew.assign(assignment)),
+        clock,
+        inputs,
+        asks,
+        views,
+        stop,
+        sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
+        grace: config.shutdown_grace,
+    };
+    let web = web::router(WebState {
+        handle: Handle::new(ask_sender, view_receiver),
+        reader,
+        engine,
+        disks: telemetry::watch_disks(&config).map_err(StartError::Threads)?,
+        parameters,
+        config: config.clone(),
+    });
+    let (web_stop_sender, mut web_stop) = watch::channel(false);
+    let web = tokio::spawn(web::serve(listener, web, async move {
+        drop(web_stop.wait_for(|stop| *stop).await);
+    }));
+    announce(&config);
+    tokio::spawn(stop_on_signal(stop_sender));
+    let store = scheduler.run().await;
+    drop(web_stop_sender.send(true));
+    drop(tokio::time::timeout(LAST_ANSWERS, web).await);
+    if let Err(error) = store.close() {
+        tracing::warn!("the stop was not marked as clean, the next start takes longer: {error}");
+    }
+    tracing::info!("stopped; what was running starts again at the next start");
+    Ok(())
+}
+
+/// Everything that will have to be written is tried before the first hour is spent.
+fn check_directories(config: &Config) -> Result<(), Failure> {
+    ensure_dir_writable(&config.data_dir)?;
+    for dir in Scratch::new(&config.scratch).parents() {
+        ensure_dir_writable(&dir)?;
+    }
+    for root in &config.storage {
+        for dir in StorageRoot::new(root).parents() {
+            ensure_dir_writable(&dir)?;
+        }
+    }
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => StartError::PortBusy { address },
+        _ => StartError::Listen { address, source },
+    })
+}
+
+fn engine(config: &Config, changed: watch::Sender<u64>) -> Result<Arc<dyn Engine>, Failure> {
+    match &config.engine {
+        EngineConfig::Filecoin => {
+            settings::read_back()?;
+            let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
+            let hooks = Hooks { parameters_changed, ..Hooks::default() };
+            Ok(Arc::new(FilecoinEngine::new(config.sector_size, hooks)))
+        }
+        EngineConfig::Simulated(simulated) => Ok(Arc::new(SimulatedEngine::new(simulated.clone()))),
+    }
+}
+
+fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
+    match &config.chain {
+        ChainConfig::Lab(lab) => {
+            Ok(Arc::new(Lab::open(&config.data_dir, lab.clone(), clock.clone())?))
+        }
+    }
+}
+
+fn settings(config: &Config, engine: EngineKind) -> Settings {
+    let limit = |(size, limit): (&_, &u32)| (*size, u64::from(*limit));
+    Settings {
+        miner: config.miner,
+        sector_size: config.sector_size,
+        simulated: match engine {
+            EngineKind::Filecoin => false,
+            EngineKind::Simulated => true,
+        },
+        max_outstanding: config.max_outstanding.iter().map(limit).collect(),
+        auto_pledge: config.auto_pledge,
+    }
+}
+
+fn groups(config: &Config) -> Vec<(BTreeSet<crate::domain::phase::Phase>, usize)> {
+    let group = |group: &crate::config::WorkerGroup| {
+        (group.phases.iter().copied().collect(), group.num as usize)
+    };
+    config.workers.iter().map(group).collect()
+}
+
+fn tools(config: &Config, engine: Arc<dyn Engine>) -> Tools {
+    Tools {
+        engine,
+        scratch: Scratch::new(&config.scratch),
+        storage: config.storage.iter().map(StorageRoot::new).collect(),
+        copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+    }
+}
+
+fn announce(config: &Config) {
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    tracing::info!(
+        miner = %config.miner,
+        sector_size = %config.sector_size,
+        data = %config.data_dir.display(),
+        "sealbox runs; open http://{}",
+        config.listen
+    );
+}
+
+/// The first SIGTERM or SIGINT stops new work and waits; the second exits now. Both are safe.
+async fn stop_on_signal(stop: watch::Sender<bool>) {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be caught; `kill` stops sealbox at once, which is safe");
+        return std::future::pending().await;
+    };
+    for first in [true, false] {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        if first {
+            tracing::info!("stopping: running attempts may finish; once more stops at once");
+            drop(stop.send(true));
+        }
+    }
+    std::process::exit(0);
+}
+
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Where the log files are.
+pub fn log_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("logs")
+}

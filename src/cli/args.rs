@@ -1,0 +1,109 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::exit;
+use crate::domain::ids::SectorNumber;
+use crate::domain::order::ORDER_LIMIT;
+use crate::domain::phase::Phase;
+use crate::domain::units::SectorSize;
+
+/// An all-in-one Filecoin sealing appliance: one binary, one process, no services.
+///
+/// Without a command it runs the box.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "sealbox", version, after_help = exit::help())]
+pub struct Cli {
+    /// The configuration; else SEALBOX_CONFIG, ./appliance.toml, /etc/sealbox/appliance.toml, or
+    /// the built-in one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Answer in JSON on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where the running box answers, if not where the configuration says
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl Cli {
+    /// What to do; a bare `sealbox` runs.
+    pub fn wanted(&self) -> Command {
+        self.command.clone().unwrap_or(Command::Run)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the box until it is stopped
+    Run,
+    /// Check the configuration, and show what follows from it
+    CheckConfig,
+    #[command(flatten)]
+    Ask(Request),
+}
+
+/// What is asked of a running box.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Request {
+    /// Order sectors to be sealed
+    Pledge {
+        /// How many
+        #[arg(value_parser = sector_count, allow_negative_numbers = true)]
+        count: u64,
+        /// 2KiB, 8MiB, 512MiB, 32GiB or 64GiB; else the configuration's
+        #[arg(long)]
+        size: Option<SectorSize>,
+    },
+    /// List sectors
+    Sectors {
+        /// Only those in this state
+        #[arg(long)]
+        state: Option<String>,
+    },
+    /// Show one sector; with --json all that is needed to check its seal elsewhere
+    Sector { sector: SectorNumber },
+    /// List tasks, as the fleet's task table has them
+    Tasks {
+        /// Only this phase: 1, 2, 4, 8, 16, 32, P1 to P6 or its name
+        #[arg(long = "type", value_name = "TYPE")]
+        task_type: Option<Phase>,
+        /// Only this result_status: 0 succeeded, 1 not over, 2 failed
+        #[arg(long, value_parser = clap::value_parser!(u8).range(0..=2))]
+        status: Option<u8>,
+        /// Only this sector's
+        #[arg(long)]
+        sector: Option<SectorNumber>,
+    },
+    /// Put failed tasks back, so that they run again
+    Retry {
+        /// The sector whose failed tasks are meant
+        #[arg(required_unless_present = "all")]
+        sector: Option<SectorNumber>,
+        /// Only this phase
+        #[arg(long, requires = "sector")]
+        phase: Option<Phase>,
+        /// Every failed task of every sector
+        #[arg(long, conflicts_with_all = ["sector", "phase"])]
+        all: bool,
+    },
+    /// Give a sector up: its local files are deleted
+    Abort {
+        sector: SectorNumber,
+        /// Yes, I mean it
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show where the Groth parameters stand
+    Params,
+}
+
+fn sector_count(text: &str) -> Result<u64, String> {
+    let expected = || format!("expected a number of sectors from 1 to {ORDER_LIMIT} in one order");
+    let count: u64 = text.parse().map_err(|_| expected())?;
+    if (1..=ORDER_LIMIT).contains(&count) { Ok(count) } else { Err(expected()) }
+}

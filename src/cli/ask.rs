@@ -1,0 +1,106 @@
+//! Each request to a running box: what is sent, and how its answer is told.
+
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::{Answer, Exit, Refusal, Request, print};
+
+/// As many rows as are asked for at a time.
+const PAGE: u32 = 500;
+
+/// # Errors
+/// If the request means nothing, no sealbox answers, or it refuses.
+pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
+    match request {
+        Request::Pledge { count, size } => {
+            let mut body = json!({ "count": count });
+            if let Some(size) = size {
+                body["size"] = size.name().into();
+            }
+            told(client.post("/api/v1/orders", &body)?, print::order)
+        }
+        Request::Sectors { state } => {
+            let query = state.iter().map(|state| ("state", state.clone())).collect();
+            told(all(client, "/api/v1/sectors", "sectors", "after", query)?, print::sectors)
+        }
+        Request::Sector { sector } => {
+            told(client.get(&format!("/api/v1/sectors/{sector}"), &[])?, print::sector)
+        }
+        Request::Tasks { task_type, status, sector } => {
+            let mut query = Vec::new();
+            query.extend(task_type.map(|phase| ("task_type", phase.task_type().to_string())));
+            query.extend(status.map(|status| ("result_status", status.to_string())));
+            query.extend(sector.map(|sector| ("sector", sector.to_string())));
+            told(all(client, "/api/v1/tasks", "tasks", "cursor", query)?, print::tasks)
+        }
+        Request::Retry { sector: Some(sector), phase, all: _ } => {
+            let body = match phase {
+                Some(phase) => json!({ "phase": phase.short_name() }),
+                None => json!({}),
+            };
+            let answer = client.post(&format!("/api/v1/sectors/{sector}/retry"), &body)?;
+            told(answer, |value| print::retried(Some(*sector), value))
+        }
+        Request::Retry { sector: None, phase: _, all: _ } => {
+            told(client.post("/api/v1/retry", &json!({}))?, |value| print::retried(None, value))
+        }
+        Request::Abort { sector, yes: false } => Err(Refusal::new(
+            Exit::Usage,
+            format!(
+                "giving sector {sector} up deletes its local files, and cannot be taken back; \
+                 nothing was done"
+            ),
+            "if that is meant, say it again with `--yes`",
+        )),
+        Request::Abort { sector, yes: true } => {
+            let answer = client.post(&format!("/api/v1/sectors/{sector}/abort"), &json!({}))?;
+            told(answer, |_| format!("sector {sector} is given up"))
+        }
+        Request::Params => told(client.get("/api/v1/params", &[])?, print::parameters),
+    }
+}
+
+fn told(json: Value, tell: impl FnOnce(&Value) -> String) -> Result<Answer, Refusal> {
+    let text = tell(&json);
+    Ok(Answer { json, text })
+}
+
+/// All pages of a list in one: `{"<rows>": […]}`. `cursor` is the query's name for `next`.
+fn all(
+    client: &Client,
+    path: &str,
+    rows: &str,
+    cursor: &str,
+    query: Vec<(&str, String)>,
+) -> Result<Value, Refusal> {
+    let mut found = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let mut page_query = query.clone();
+        page_query.push(("limit", PAGE.to_string()));
+        page_query.extend(next.clone().map(|next| (cursor, next)));
+        let mut page = client.get(path, &page_query)?;
+        let Some(Value::Array(page_rows)) = page.get_mut(rows).map(Value::take) else {
+            return Err(strange(path, &format!("without `{rows}`")));
+        };
+        found.extend(page_rows);
+        let following = match page.get("next") {
+            None | Some(Value::Null) => return Ok(json!({ rows: found })),
+            Some(Value::String(next)) => next.clone(),
+            Some(other) => other.to_string(),
+        };
+        // A list that leads back to the same page would be asked for until the memory is full.
+        if next.as_ref() == Some(&following) {
+            return Err(strange(path, "that leads back to itself"));
+        }
+        next = Some(following);
+    }
+}
+
+fn strange(path: &str, how: &str) -> Refusal {
+    Refusal::new(
+        Exit::Failed,
+        format!("the box answered {path} with a page {how}"),
+        "see that this command and the running box are of the same version",
+    )
+}

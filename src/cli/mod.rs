@@ -1,0 +1,151 @@
+//! The command line: runs the box, checks a configuration, or asks a running box.
+
+mod args;
+mod ask;
+mod check;
+mod client;
+mod exit;
+mod print;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde_json::{Value, json};
+
+use crate::config::{Config, ConfigErrors};
+
+pub use args::{Cli, Command, Request};
+pub use exit::Exit;
+
+/// Reads the command line. Help, and what cannot be understood, end the process here: with 0, and
+/// with [`Exit::Usage`].
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+            let what = error.to_string();
+            let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            let refusal = Refusal::new(Exit::Usage, what, "see `sealbox --help`");
+            print(&mut io::stdout(), &pretty(&refusal.json()));
+        }
+        error.exit()
+    })
+}
+
+/// The configuration that this command line and the process's environment ask for.
+///
+/// # Errors
+/// As [`Config::load`].
+pub fn load_config(cli: &Cli) -> Result<Config, ConfigErrors> {
+    // Without a current directory, only absolute paths mean anything; they still do.
+    let current_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    Config::load(cli.config.as_deref(), std::env::vars_os(), &current_dir)
+}
+
+/// Does what the command line says; `run` runs the box.
+pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Exit) -> Exit {
+    let answer = match cli.wanted() {
+        Command::Run => match load_config(cli) {
+            Ok(config) => return run(config),
+            Err(errors) => Err(errors.into()),
+        },
+        Command::CheckConfig => load_config(cli).map(|c| check::answer(&c)).map_err(Refusal::from),
+        Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
+    };
+    report(cli.json, answer, &mut io::stdout(), &mut io::stderr())
+}
+
+/// With `--url` even a broken configuration does not keep anybody from asking the box.
+fn client_of(cli: &Cli) -> Result<client::Client, Refusal> {
+    match &cli.url {
+        Some(url) => client::Client::new(url),
+        None => client::Client::new(&format!("http://{}", load_config(cli)?.listen)),
+    }
+}
+
+/// A good answer, for programs and for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub json: Value,
+    pub text: String,
+}
+
+/// Why there is no good answer: what failed and where, and what to do now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    pub exit: Exit,
+    pub what: String,
+    pub mend: String,
+    /// Further members of the JSON error.
+    more: Option<(&'static str, Value)>,
+}
+
+impl Refusal {
+    pub fn new(exit: Exit, what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { exit, what: what.into(), mend: mend.into(), more: None }
+    }
+
+    /// What `--json` prints.
+    pub fn json(&self) -> Value {
+        let mut error = json!({ "what": self.what, "mend": self.mend });
+        if let Some((name, value)) = &self.more {
+            error[*name] = value.clone();
+        }
+        json!({ "error": error })
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What takes several lines has its mend on one of its own.
+        let between = if self.what.contains('\n') { "\n" } else { "; " };
+        f.write_str(&self.what)?;
+        if self.mend.is_empty() { Ok(()) } else { write!(f, "{between}{}", self.mend) }
+    }
+}
+
+impl From<ConfigErrors> for Refusal {
+    fn from(errors: ConfigErrors) -> Self {
+        let problems = serde_json::to_value(&errors).unwrap_or_default();
+        let mend = "mend this, and check it with `sealbox check-config`";
+        Self {
+            more: Some(("problems", problems)),
+            ..Self::new(Exit::Usage, errors.to_string(), mend)
+        }
+    }
+}
+
+/// Says it, and returns how the process ends. Refusals go to standard error in any case, and with
+/// `--json` to standard output as well.
+pub fn report(
+    as_json: bool,
+    answer: Result<Answer, Refusal>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    match answer {
+        Ok(answer) => {
+            print(out, &if as_json { pretty(&answer.json) } else { answer.text });
+            Exit::Done
+        }
+        Err(refusal) => {
+            if as_json {
+                print(out, &pretty(&refusal.json()));
+            }
+            print(err, &refusal.to_string());
+            refusal.exit
+        }
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// Whoever closes the pipe, as `head` does, has seen enough: that is no error.
+fn print(out: &mut dyn Write, text: &str) {
+    let _ = out.write_all(text.trim_end().as_bytes()).and_then(|()| out.write_all(b"\n"));
+    let _ = out.flush();
+}

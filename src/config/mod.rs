@@ -1,0 +1,141 @@
+//! The configuration: `appliance.toml`, and the environment's word over it.
+//!
+//! A `Config` that exists has been checked in itself; whether its directories can be written is
+//! another part's question. The repository's own `appliance.toml` is both the default and the
+//! documentation.
+
+mod engine;
+mod load;
+mod paths;
+mod problem;
+mod read;
+mod reader;
+mod show;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::domain::failure::Class;
+use crate::domain::ids::{ActorId, SectorNumber};
+use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::units::SectorSize;
+
+pub use load::{BUILT_IN, SYSTEM_FILE};
+pub use problem::{ConfigErrors, Place, Problem};
+
+/// The whole configuration. All paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    pub source: Source,
+    /// What was accepted and has no effect here, and why; one sentence each.
+    pub notes: Vec<String>,
+    #[serde(serialize_with = "show::as_text")]
+    pub miner: ActorId,
+    /// The size of a sector when an order names none.
+    pub sector_size: SectorSize,
+    /// The box's own state: journal, database, logs.
+    pub data_dir: PathBuf,
+    /// Where sectors are sealed. The fleet's `local_dir`.
+    pub scratch: PathBuf,
+    /// Where finished sectors go; at least one.
+    pub storage: Vec<PathBuf>,
+    /// For all copies together; `None` is as fast as the disks go.
+    pub copy_limit_bytes_per_sec: Option<u64>,
+    /// Every phase is supported by at least one group.
+    pub workers: Vec<WorkerGroup>,
+    /// How many unfinished sectors of a size there may be; a size that is absent has no limit.
+    pub max_outstanding: BTreeMap<SectorSize, u32>,
+    /// Sectors are ordered until this many were ordered in all.
+    pub auto_pledge: u64,
+    pub engine: EngineConfig,
+    pub chain: ChainConfig,
+    /// A loopback address: there is no password yet.
+    pub listen: SocketAddr,
+    /// How long running attempts may go on after a stop was asked for.
+    #[serde(rename = "shutdown_grace_sec", serialize_with = "show::as_secs")]
+    pub shutdown_grace: Duration,
+    /// Where the Groth parameters are kept.
+    pub parameters: PathBuf,
+    /// A `tracing` filter.
+    pub log: String,
+}
+
+/// Where the configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// No file was found: the text built into the binary.
+    BuiltIn,
+    File(PathBuf),
+}
+
+/// One `[[worker]]`: `num` threads, each doing one task at a time of any of these phases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerGroup {
+    pub num: u32,
+    /// In their order, each once.
+    pub phases: Vec<Phase>,
+    /// The longest a thread of this group goes without looking for work.
+    #[serde(rename = "wait_sec", serialize_with = "show::as_secs")]
+    pub wait: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineConfig {
+    Filecoin,
+    Simulated(SimulatedConfig),
+}
+
+/// How the simulated engine behaves. The default takes no time and never fails.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SimulatedConfig {
+    /// How long each phase takes.
+    #[serde(rename = "durations_ms", serialize_with = "show::durations_as_ms")]
+    pub durations: PerPhase<Duration>,
+    pub failures: Vec<SimulatedFailure>,
+}
+
+/// A failure that the simulated engine makes on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SimulatedFailure {
+    /// `None`: any sector.
+    pub sector: Option<SectorNumber>,
+    pub phase: Phase,
+    pub class: Class,
+    /// How many attempts fail before one goes through, for each sector.
+    pub times: u32,
+    /// Whether the attempt panics instead of returning the failure.
+    pub panic: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainConfig {
+    Lab(LabConfig),
+}
+
+/// The lab's own chain: a local beacon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LabConfig {
+    /// How long an epoch lasts.
+    #[serde(rename = "epoch_ms", serialize_with = "show::as_ms")]
+    pub epoch: Duration,
+    /// Epochs between a pre-commit and its seed.
+    pub challenge_delay: u64,
+    /// Sectors whose pre-commit this chain refuses, to see what follows.
+    pub refuse_pre_commit: Vec<SectorNumber>,
+}
+
+impl Default for LabConfig {
+    fn default() -> Self {
+        Self { epoch: Duration::from_secs(1), challenge_delay: 10, refuse_pre_commit: Vec::new() }
+    }
+}

@@ -1,0 +1,318 @@
+//! Which keys there are, and what each may be.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::paths;
+use super::problem::{Place, with_nearest};
+use super::reader::Got;
+use super::table::Table;
+use super::{Config, Source, WorkerGroup, engine};
+use crate::domain::ids::ActorId;
+use crate::domain::order::ORDER_LIMIT;
+use crate::domain::phase::Phase;
+use crate::domain::units::SectorSize;
+
+/// A lab's miner, if none is named.
+const DEFAULT_MINER: ActorId = ActorId(1000);
+const DEFAULT_GRACE_SEC: u64 = 20;
+const DEFAULT_WAIT_SEC: u64 = 60;
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3456);
+
+pub const WEEK_SEC: u64 = 7 * 24 * 60 * 60;
+pub const DAY_SEC: u64 = 24 * 60 * 60;
+/// More threads in one group than this is a slip of the finger.
+const MOST_THREADS: u64 = 1_024;
+/// A TiB a second: faster than anything a box can be copied to.
+const MOST_COPY_MIB: u64 = 1 << 20;
+
+/// Reads every key. The result means nothing if the reading has collected a problem.
+///
+/// `base` is the directory that relative paths are relative to, `parameter_cache` the
+/// directory that the proofs library's own variable says.
+pub fn config(
+    root: &Table,
+    source: Source,
+    base: &Path,
+    parameter_cache: Option<PathBuf>,
+) -> Config {
+    let mut notes = without_effect(root);
+    let Directories { data_dir, scratch, storage } = directories(root, base);
+    let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
+    Config {
+        source,
+        miner: miner(root, &mut notes),
+        sector_size: sector_size(root),
+        data_dir,
+        scratch,
+        storage,
+        copy_limit_bytes_per_sec: copy_limit(root),
+        workers: workers(root),
+        max_outstanding: max_outstanding(root),
+        auto_pledge: integer(root, "auto_pledge", 0..=ORDER_LIMIT, "sectors", 0),
+        engine: engine::engine(root),
+        chain: engine::chain(root),
+        listen: listen(root),
+        shutdown_grace: Duration::from_secs(integer(
+            root,
+            "shutdown_grace_sec",
+            0..=WEEK_SEC,
+            "seconds",
+            DEFAULT_GRACE_SEC,
+        )),
+        parameters,
+        log: log(root),
+        notes,
+    }
+}
+
+pub fn integer(
+    table: &Table,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+    unit: &str,
+    default: u64,
+) -> u64 {
+    table.integer(key, range, unit).map_or(default, |got| got.value)
+}
+
+/// As `integer`, for the ranges that end within a u32.
+pub fn small(
+    table: &Table,
+    key: &'static str,
+    range: std::ops::RangeInclusive<u64>,
+    unit: &str,
+    default: u32,
+) -> u32 {
+    let value = table.integer(key, range, unit).map(|got| got.value);
+    value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
+}
+
+/// The fleet's keys that have nothing to decide here.
+fn without_effect(root: &Table) -> Vec<String> {
+    let keys = [
+        (
+            "scheduler_url",
+            "the scheduler is part of sealbox, which listens where `listen` in [web] says",
+        ),
+        ("group_id", "a box is a group of its own"),
+        ("ip", "no other machine takes part in sealing; storage is named by its path"),
+    ];
+    keys.into_iter()
+        .filter_map(|(key, why)| {
+            let place = root.given(key)?;
+            Some(format!("{place}: `{key}` has no effect: {why}"))
+        })
+        .collect()
+}
+
+fn miner(root: &Table, notes: &mut Vec<String>) -> ActorId {
+    let expected = "expected a miner's address, as in \"t01000\"";
+    let before = root.reading().count();
+    match root.parsed("miner", expected, &[]) {
+        Some(got) => got.value,
+        None => {
+            if root.reading().count() == before {
+                notes.push(format!(
+                    "no `miner` is given: {DEFAULT_MINER} is used, which is right for a lab only"
+                ));
+            }
+            DEFAULT_MINER
+        }
+    }
+}
+
+fn sector_size(root: &Table) -> SectorSize {
+    let names = SectorSize::ALL.map(SectorSize::name);
+    let expected = format!(
+        "expected a size that has a proof, in words or bytes: {}",
+        names.map(|name| format!("{name:?}")).join(", ")
+    );
+    root.parsed("sector_size", &expected, &names).map_or(SectorSize::KiB2, |got| got.value)
+}
+
+struct Directories {
+    data_dir: PathBuf,
+    scratch: PathBuf,
+    storage: Vec<PathBuf>,
+}
+
+fn directories(root: &Table, base: &Path) -> Directories {
+    let before = root.reading().count();
+    let data_dir =
+        root.path("data_dir", base).unwrap_or_else(|| Got::default(base.join("sealbox-data")));
+    let scratch =
+        scratch(root, base).unwrap_or_else(|| Got::default(data_dir.value.join("scratch")));
+    let storage = root.tables("storage", |table| {
+        let given = table.given("path").is_some();
+        let path = table.path("path", base);
+        if !given {
+            table.missing("path", "expected `path = \"…\"`, a directory for finished sectors");
+        }
+        path
+    });
+    let storage: Vec<_> = match storage {
+        Some(paths) => paths.into_iter().flatten().collect(),
+        None => vec![Got::default(data_dir.value.join("storage"))],
+    };
+    if root.reading().count() == before {
+        root.reading().extend(paths::keep_apart(&data_dir, &scratch, &storage));
+    }
+    Directories {
+        data_dir: data_dir.value,
+        scratch: scratch.value,
+        storage: storage.into_iter().map(|got| got.value).collect(),
+    }
+}
+
+/// `scratch`, or `local_dir` as the fleet calls it.
+fn scratch(root: &Table, base: &Path) -> Option<Got<PathBuf>> {
+    let is_variable = |got: &Got<PathBuf>| match got.place {
+        Place::Variable { .. } => true,
+        Place::Line { .. } | Place::File { .. } | Place::Default {} => false,
+    };
+    let (scratch, local_dir) = (root.path("scratch", base), root.path("local_dir", base));
+    if let (Some(ours), Some(fleets)) = (&scratch, &local_dir)
+        && is_variable(ours) == is_variable(fleets)
+    {
+        root.reading().refuse(
+            fleets.place.clone(),
+            "local_dir",
+            format!("`local_dir` and `scratch` ({}) are two names for one thing", ours.place),
+            "expected one of them".to_owned(),
+        );
+    }
+    match (scratch, local_dir) {
+        (Some(ours), Some(fleets)) => Some(if is_variable(&fleets) { fleets } else { ours }),
+        (ours, fleets) => ours.or(fleets),
+    }
+}
+
+fn copy_limit(root: &Table) -> Option<u64> {
+    let unit = "MiB per second, 0 for no limit";
+    let mib = integer(root, "copy_limit_mb_per_sec", 0..=MOST_COPY_MIB, unit, 0);
+    (mib > 0).then_some(mib << 20)
+}
+
+fn workers(root: &Table) -> Vec<WorkerGroup> {
+    let before = root.reading().count();
+    let Some(groups) = root.tables("worker", worker) else { return default_workers() };
+    let missing: Vec<_> = Phase::ALL
+        .into_iter()
+        .filter(|phase| !groups.iter().any(|group| group.phases.contains(phase)))
+        .map(Phase::fleet_name)
+        .collect();
+    // A phase that was misspelt is missing too; one complaint about it is enough.
+    if !missing.is_empty() && root.reading().count() == before {
+        let place = root.given("worker").unwrap_or_else(|| root.reading().whole_file());
+        root.reading().refuse(
+            place,
+            "worker.supported_phase",
+            format!("no worker supports {}", missing.join(", ")),
+            "expected every phase in the `supported_phase` of at least one [[worker]], or no \
+             sector is ever finished"
+                .to_owned(),
+        );
+    }
+    groups
+}
+
+fn worker(table: &Table) -> WorkerGroup {
+    let names = Phase::ALL.map(Phase::fleet_name);
+    let expected = format!("expected a list of phases: {}", names.join(", "));
+    let given = table.given("supported_phase").is_some();
+    let phases = table.list("supported_phase", &expected, |value| {
+        let text = value.as_str().map(str::to_owned);
+        let text = text.or_else(|| value.as_integer().map(|n| n.to_string())).unwrap_or_default();
+        text.parse::<Phase>().map_err(|_| with_nearest(&expected, &text, &names))
+    });
+    if !given {
+        table.missing("supported_phase", &expected);
+    }
+    let mut phases = phases.unwrap_or_default();
+    phases.sort();
+    phases.dedup();
+    WorkerGroup {
+        num: small(table, "num", 1..=MOST_THREADS, "threads", 1),
+        phases,
+        wait: Duration::from_secs(integer(
+            table,
+            "wait_sec",
+            1..=DAY_SEC,
+            "seconds",
+            DEFAULT_WAIT_SEC,
+        )),
+    }
+}
+
+/// What the repository's file has: one sector's labels, its SNARK and a copy at the same time.
+fn default_workers() -> Vec<WorkerGroup> {
+    let group = |phases: &[Phase]| WorkerGroup {
+        num: 1,
+        phases: phases.to_vec(),
+        wait: Duration::from_secs(DEFAULT_WAIT_SEC),
+    };
+    vec![
+        group(&[Phase::P1, Phase::P2, Phase::P3]),
+        group(&[Phase::P4]),
+        group(&[Phase::P5, Phase::P6]),
+    ]
+}
+
+fn max_outstanding(root: &Table) -> BTreeMap<SectorSize, u32> {
+    // The production sizes fill a disk with one sector.
+    let mut limits = BTreeMap::from([(SectorSize::GiB32, 1), (SectorSize::GiB64, 1)]);
+    root.table("max_outstanding", |table| {
+        for size in SectorSize::ALL {
+            let unit = "unfinished sectors; to take no work in, leave this out and pause intake \
+                        on the page";
+            if let Some(got) = table.integer(size.name(), 1..=ORDER_LIMIT, unit)
+                && let Ok(limit) = u32::try_from(got.value)
+            {
+                limits.insert(size, limit);
+            }
+        }
+    });
+    limits
+}
+
+fn listen(root: &Table) -> SocketAddr {
+    let got = root.table("web", |web| {
+        web.text("listen", |text| {
+            let address: SocketAddr = text.parse().map_err(|_| {
+                format!("expected an address and a port, as in \"{DEFAULT_LISTEN}\"")
+            })?;
+            if address.ip().is_loopback() {
+                Ok(address)
+            } else {
+                Err(format!(
+                    "expected an address of this machine alone (127.0.0.1 or [::1]), as in \
+                     \"127.0.0.1:{}\": there is no password yet, so whoever reaches the page \
+                     could order and give up sectors; reach it from elsewhere by `ssh -L`",
+                    address.port()
+                ))
+            }
+        })
+    });
+    got.map_or(DEFAULT_LISTEN, |got| got.value)
+}
+
+fn log(root: &Table) -> String {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let got = root.text("log", |text| {
+        let expected = "expected a log level (error, warn, info, debug, trace, off) or a filter, \
+                        as in \"info,sealbox=debug\"";
+        // A filter of one word that is no level would be a target's name, and silence the rest.
+        let is_word = text.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+        if (is_word && !is_level) || EnvFilter::try_new(text).is_err() {
+            return Err(with_nearest(expected, text, &LEVELS));
+        }
+        Ok(text.to_owned())
+    });
+    got.map_or_else(|| "info".to_owned(), |got| got.value)
+}

@@ -1,0 +1,114 @@
+//! Making what was written survive a power cut.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Waits until the file's content and length are on the disk.
+pub fn sync_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Waits until the directory's entries are on the disk: what was created in it, renamed into or
+/// out of it, removed from it. Not what lies inside the files.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// [`sync_file`] for every regular file under `dir`, and [`sync_dir`] for every directory, itself
+/// last. Symbolic links are not followed.
+pub fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            sync_file(&entry.path())?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// Replaces the file by these bytes: after a crash at any moment it holds either all of the old
+/// or all of the new, and the new once this has returned. Its directory must exist.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file");
+    let name = path.file_name().ok_or_else(no_file)?;
+    let parent = match path.parent().ok_or_else(no_file)? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        parent => parent,
+    };
+    let temp = parent.join(temp_name(name));
+    let written = write_and_rename(&temp, path, bytes);
+    if written.is_err() {
+        // The error that is returned says more than one from here would.
+        let _ = fs::remove_file(&temp);
+    }
+    written?;
+    sync_dir(parent)
+}
+
+/// Two writers of the same file must not write into one temporary file.
+fn temp_name(name: &std::ffi::OsStr) -> OsString {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let mut temp = OsString::from(".");
+    temp.push(name);
+    temp.push(format!(".{}-{write}.tmp", std::process::id()));
+    temp
+}
+
+fn write_and_rename(temp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What lies there by this name is from an earlier process with our id: of no use to anyone.
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(temp)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(temp, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        write_atomic(&path, b"old").unwrap();
+        write_atomic(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        assert!(write_atomic(&path, b"new").is_err());
+        assert!(path.is_dir());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_and_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gone/state.json");
+        assert_eq!(write_atomic(&path, b"x").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!dir.path().join("gone").exists());
+    }
+
+    #[test]
+    fn a_tree_is_synced_without_following_links_out_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("a")).unwrap();
+        fs::write(dir.path().join("a/b"), b"x").unwrap();
+        std::os::unix::fs::symlink("/nowhere", dir.path().join("a/dangling")).unwrap();
+        sync_tree(dir.path()).unwrap();
+        assert!(sync_tree(&dir.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! P1: the SDR layers and tree-d.
+//!
+//! The library resumes by layer: it keeps every layer file of the right size. It does not ask
+//! whose layer that is, nor whether it was ever synced, so both are settled here before it looks.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use filecoin_proofs_api::seal::{SealPreCommitPhase1Output, seal_pre_commit_phase1};
+use serde::{Deserialize, Serialize};
+
+use super::library;
+use super::outputs::{self, Binding};
+use super::registered;
+use crate::domain::failure::{Class, Failure};
+use crate::domain::layout::{CacheFile, is_of_sealing};
+use crate::domain::sector::{Data, Ticket};
+use crate::engine::{Job, files};
+
+/// Layers that were not synced are worth keeping after a crash of the process, and not after a
+/// crash of the machine.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Labelling {
+    boot: Option<String>,
+}
+
+pub fn label(job: &Job, ticket: &Ticket) -> Result<(), Failure> {
+    let binding = Binding::of(job, ticket);
+    if is_done(job, &binding)? {
+        tracing::info!(sector = %job.id, "the layers are there already");
+        return Ok(());
+    }
+    begin(job, &binding)?;
+    match job.data {
+        // The library sets the replica's length itself; it only wants the file to be there.
+        Data::CommittedCapacity => create_empty(&job.replica)?,
+    }
+    let output = seal_pre_commit_phase1(
+        registered::seal_proof(job.size),
+        &job.cache,
+        Path::new("/dev/zero"),
+        &job.replica,
+        job.id.miner.prover_id(),
+        library::sector_id(job.id),
+        ticket.value.0,
+        &library::pieces(job.data, job.size),
+    )
+    .map_err(|error| library::failed("labelling", &job.cache, &error, Class::Transient))?;
+    let made = labelled_files(job);
+    check_sizes(job, &made)?;
+    sync(job, &made)?;
+    outputs::keep(&job.cache, outputs::P1, &binding, &output)
+}
+
+/// The layers and tree-d.
+pub fn labelled_files(job: &Job) -> Vec<CacheFile> {
+    let mut made = CacheFile::layers(job.size);
+    made.push(CacheFile::TreeD);
+    made
+}
+
+/// A P1 that ended well, and that nothing has cast doubt on since.
+fn is_done(job: &Job, binding: &Binding) -> Result<bool, Failure> {
+    let output =
+        outputs::look_up::<SealPreCommitPhase1Output>(&job.cache, outputs::P1, binding).is_ok();
+    Ok(output && !outputs::is_suspect(&job.cache) && check_sizes(job, &labelled_files(job)).is_ok())
+}
+
+/// Leaves in the cache what this attempt may build on, and nothing else.
+fn begin(job: &Job, binding: &Binding) -> Result<(), Failure> {
+    let now = Labelling { boot: boot_id() };
+    let before = outputs::look_up::<Labelling>(&job.cache, outputs::LABELLING, binding).ok();
+    let trusted =
+        now.boot.is_some() && before.as_ref() == Some(&now) && !outputs::is_suspect(&job.cache);
+    let keep = if trusted { CacheFile::layers(job.size) } else { Vec::new() };
+    let keep: Vec<_> = keep.into_iter().map(|file| file.name(job.size)).collect();
+    clear(&job.cache, &keep)?;
+    outputs::keep(&job.cache, outputs::LABELLING, binding, &now)
+}
+
+/// Removes whatever an earlier attempt left, but for `keep`.
+fn clear(cache: &Path, keep: &[String]) -> Result<(), Failure> {
+    for name in files::names_in(cache)? {
+        if is_of_sealing(&name) && !keep.contains(&name) {
+            tracing::info!(file = %cache.join(&name).display(), "dropped: of an earlier attempt");
+            files::remove_if_there(&cache.join(&name))?;
+        }
+    }
+    // So that no power cut brings back a layer beside the note that vouches for it.
+    files::sync_directory(cache)
+}
+
+fn create_empty(replica: &Path) -> Result<(), Failure> {
+    File::create(replica)
+        .map(drop)
+        .map_err(|error| Failure::io("creating the replica's file", replica, &error))
+}
+
+/// Whether each file is there with its full size.
+pub fn check_sizes(job: &Job, expected: &[CacheFile]) -> Result<(), Failure> {
+    for file in expected {
+        let Some(bytes) = file.bytes(job.size) else { continue };
+        let path = job.cache.join(file.name(job.size));
+        let found = files::length(&path)?;
+        if found != Some(bytes) {
+            let found = found.map_or("missing".to_owned(), |bytes| format!("{bytes} bytes"));
+            return Err(Failure::new(
+                Class::Sector,
+                "a file of the sector's cache is missing or has the wrong size",
+                "see that the scratch disk is the one it was written to; if it is, redo the \
+                 sector from P1",
+            )
+            .detail(format!("expected {bytes} bytes, found: {found}"))
+            .at(path));
+        }
+    }
+    Ok(())
+}
+
+pub fn sync(job: &Job, made: &[CacheFile]) -> Result<(), Failure> {
+    for file in made {
+        files::sync_file(&job.cache.join(file.name(job.size)))?;
+    }
+    files::sync_directory(&job.cache)
+}
+
+/// Changes with every boot of the machine; `None` where the kernel does not say.
+fn boot_id() -> Option<String> {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}

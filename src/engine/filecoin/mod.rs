@@ -1,0 +1,109 @@
+//! The real engine: the only module that knows the proofs libraries.
+
+mod label;
+mod library;
+mod outputs;
+mod parameter_files;
+mod params;
+mod prove;
+mod registered;
+mod replicate;
+pub mod settings;
+mod stored;
+
+#[cfg(test)]
+mod real_sector;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use params::Parameters;
+
+use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
+use crate::domain::failure::Failure;
+use crate::domain::ids::{CommR, SealProof};
+use crate::domain::sector::{Commitments, Ticket};
+use crate::domain::units::SectorSize;
+
+/// What the engine calls back.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Called after each change of the parameters' state, on whatever thread changed it. It only
+    /// wakes somebody: the engine may not be asked anything from within it.
+    pub parameters_changed: Arc<dyn Fn() + Send + Sync>,
+    /// Called first on each thread that the engine starts: where the caller lowers its priority
+    /// and keeps it off the reserved cores. The libraries' thread pools inherit both from
+    /// whichever thread uses them first, and that may be one of these.
+    pub thread_started: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self { parameters_changed: Arc::new(|| {}), thread_started: Arc::new(|| {}) }
+    }
+}
+
+/// Seals with `filecoin-proofs-api`.
+pub struct FilecoinEngine {
+    size: SectorSize,
+    hooks: Hooks,
+    /// Sectors of a size that the box is no longer configured for still want to be finished.
+    parameters: Mutex<BTreeMap<SectorSize, Arc<Parameters>>>,
+}
+
+impl FilecoinEngine {
+    /// For a box that seals sectors of `size`: its parameters are looked for, and if need be
+    /// made, from now on. [`settings`] must have been made before.
+    pub fn new(size: SectorSize, hooks: Hooks) -> Self {
+        let engine = Self { size, hooks, parameters: Mutex::default() };
+        engine.parameters_of(size);
+        engine
+    }
+
+    fn parameters_of(&self, size: SectorSize) -> Arc<Parameters> {
+        let mut all = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_size = all.entry(size).or_insert_with(|| Parameters::new(size, self.hooks.clone()));
+        Arc::clone(of_size)
+    }
+}
+
+impl Engine for FilecoinEngine {
+    fn kind(&self) -> EngineKind {
+        EngineKind::Filecoin
+    }
+
+    fn label(&self, job: &Job, ticket: &Ticket) -> Result<(), Failure> {
+        label::label(job, ticket)
+    }
+
+    fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
+        replicate::replicate(job, ticket)
+    }
+
+    fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure> {
+        prove::prove_vanilla(job, statement)
+    }
+
+    fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
+        self.parameters_of(statement.size).wait()?;
+        prove::prove_snark(job, statement)
+    }
+
+    fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {
+        // The verifying key is one of the parameters' files.
+        self.parameters_of(statement.size).wait()?;
+        prove::verify(statement, proof)
+    }
+
+    fn prove_stored(&self, copy: &StoredCopy, comm_r: &CommR) -> Result<(), Failure> {
+        stored::prove(copy, comm_r)
+    }
+
+    fn seal_proof_name(&self, size: SectorSize) -> &'static str {
+        registered::seal_proof_name(size)
+    }
+
+    fn parameters(&self) -> ParametersState {
+        self.parameters_of(self.size).state()
+    }
+}

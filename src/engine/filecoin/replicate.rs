@@ -1,0 +1,120 @@
+//! P2: the trees and the replica.
+
+use std::fs::File;
+
+use filecoin_proofs_api::seal::{
+    SealPreCommitPhase1Output, SealPreCommitPhase2Output, seal_commit_phase1,
+    seal_pre_commit_phase2,
+};
+use rand_08::RngCore;
+use rand_08::rngs::OsRng;
+
+use super::label::{check_sizes, labelled_files, sync};
+use super::library;
+use super::outputs::{self, Binding};
+use crate::domain::failure::{Class, Failure};
+use crate::domain::layout::CacheFile;
+use crate::domain::sector::{Commitments, Data, Ticket};
+use crate::engine::{Job, files};
+
+/// Random seeds that a fresh replica has to answer before it goes on chain.
+const CHECKS: u32 = 3;
+
+pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
+    let binding = Binding::of(job, ticket);
+    let p1: SealPreCommitPhase1Output = outputs::require(&job.cache, outputs::P1, &binding)?;
+    check_sizes(job, &labelled_files(job))?;
+    drop_earlier_attempt(job)?;
+    rebuild_replica(job)?;
+
+    let suspected = |failure: Failure| {
+        outputs::suspect(&job.cache, &binding, &failure);
+        failure
+    };
+    let p2 = seal_pre_commit_phase2(p1, &job.cache, &job.replica)
+        .map_err(|error| library::failed("replicating", &job.cache, &error, Class::Sector))
+        .map_err(suspected)?;
+    check_sizes(job, &replicated_files(job))?;
+    sync(job, &replicated_files(job))?;
+    files::sync_file(&job.replica)?;
+    files::sync_directory(files::parent(&job.replica))?;
+    check_by_random_seeds(job, ticket, &p2).map_err(suspected)?;
+
+    let commitments = library::commitments(p2.comm_d, p2.comm_r);
+    outputs::keep(&job.cache, outputs::P2, &binding, &p2)?;
+    outputs::clear_suspicion(&job.cache)?;
+    Ok(commitments)
+}
+
+/// The trees, `p_aux` and `t_aux`.
+fn replicated_files(job: &Job) -> Vec<CacheFile> {
+    let mut made = CacheFile::trees_c(job.size);
+    made.extend(CacheFile::trees_r_last(job.size));
+    made.extend([CacheFile::PAux, CacheFile::TAux]);
+    made
+}
+
+/// What followed from an earlier replica is worthless beside the next one.
+fn drop_earlier_attempt(job: &Job) -> Result<(), Failure> {
+    let trees = replicated_files(job).into_iter().map(|file| file.name(job.size));
+    let rest = [outputs::P2, outputs::C1, outputs::C2].map(str::to_owned);
+    for name in trees.chain(rest) {
+        files::remove_if_there(&job.cache.join(name))?;
+    }
+    files::sync_directory(&job.cache)
+}
+
+/// The library encodes the replica in place: on one that is half encoded it would encode twice,
+/// and return a comm_r that no proof will ever match.
+fn rebuild_replica(job: &Job) -> Result<(), Failure> {
+    match job.data {
+        Data::CommittedCapacity => {}
+    }
+    let failed = |error: std::io::Error| {
+        Failure::io("rebuilding the replica from the sector's data", &job.replica, &error)
+    };
+    // Truncated to nothing and grown again: zeros, whatever was there.
+    let file = File::create(&job.replica).map_err(failed)?;
+    allocate(&file, job.size.bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    files::sync_directory(files::parent(&job.replica))
+}
+
+/// With its blocks, where the file system can: the library writes the replica through a memory
+/// map, where a full disk is not an error but a signal that ends the process.
+fn allocate(file: &File, bytes: u64) -> std::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(bytes),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// C1 verifies its own vanilla proofs: a bad replica, tree or layer is found here, and not after
+/// the pre-commit has been paid for.
+fn check_by_random_seeds(
+    job: &Job,
+    ticket: &Ticket,
+    p2: &SealPreCommitPhase2Output,
+) -> Result<(), Failure> {
+    for _ in 0..CHECKS {
+        let mut seed = [0; 32];
+        OsRng.fill_bytes(&mut seed);
+        seal_commit_phase1(
+            &job.cache,
+            &job.replica,
+            job.id.miner.prover_id(),
+            library::sector_id(job.id),
+            ticket.value.0,
+            seed,
+            p2.clone(),
+            &library::pieces(job.data, job.size),
+        )
+        .map_err(|error| {
+            library::failed("checking the new replica", &job.cache, &error, Class::Sector)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Logs: for people on the terminal, as JSON in files that roll daily. Records of the proofs
+//! library come through `log` and are taken in.
+
+use std::path::Path;
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// How many days of log files are kept.
+const DAYS_KEPT: usize = 30;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error(
+        "`log = \"{filter}\"` is no log filter ({source}): write a level as in \"info\", or levels \
+         by module as in \"info,sealbox=debug\""
+    )]
+    Filter { filter: String, source: ParseError },
+    #[error("the log files cannot be written in {dir} ({source}): see who owns that directory")]
+    Files { dir: String, source: InitError },
+    #[error("logging was set up twice ({0}): this is a bug, report it")]
+    Twice(#[from] TryInitError),
+}
+
+/// Checks a filter without setting anything up.
+///
+/// # Errors
+/// [`LogError::Filter`].
+pub fn check_filter(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter)
+        .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
+/// Sets logging up for the process. What is still on its way to the file is written when the guard
+/// is dropped.
+///
+/// # Errors
+/// A filter that does not parse; a directory that cannot be written.
+pub fn set_up(dir: &Path, filter: &str) -> Result<WorkerGuard, LogError> {
+    let files = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("sealbox")
+        .filename_suffix("jsonl")
+        .max_log_files(DAYS_KEPT)
+        .build(dir)
+        .map_err(|source| LogError::Files { dir: dir.display().to_string(), source })?;
+    // A log that cannot be written must not hold up the work: lines are dropped then.
+    let (writer, guard) = tracing_appender::non_blocking(files);
+    tracing_subscriber::registry()
+        .with(check_filter(filter)?)
+        .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+        .with(fmt::layer().json().with_current_span(true).with_span_list(false).with_writer(writer))
+        .try_init()?;
+    Ok(guard)
+}

@@ -1,0 +1,312 @@
+//! What disk a path is on, how full it is, and whether it can be written to.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::domain::failure::{Class, Failure};
+use crate::domain::units::ByteSize;
+use crate::durable::{sync_dir, write_atomic};
+
+/// A file system, seen from a path on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskUsage {
+    pub total: ByteSize,
+    pub free: ByteSize,
+    /// Of the free space, what this user may fill.
+    pub available: ByteSize,
+    pub fs_type: String,
+    /// As mounted: `/dev/md1`, `10.0.0.5:/export`, `tmpfs`.
+    pub device: String,
+    /// `/` means the system disk: no place for a scratch.
+    pub mount_point: PathBuf,
+}
+
+/// The usage of the file system that holds this path. Blocks for as long as that file system does.
+///
+/// # Errors
+/// The path is not there or cannot be asked.
+pub fn usage(path: &Path) -> Result<DiskUsage, Failure> {
+    let failed = |error: io::Error| Failure::io("looking at the disk", path, &error);
+    let real = path.canonicalize().map_err(failed)?;
+    let stat = rustix::fs::statvfs(&real).map_err(|errno| failed(errno.into()))?;
+    let table = fs::read("/proc/self/mountinfo")
+        .map_err(|error| Failure::io("listing the mounts", "/proc/self/mountinfo", &error))?;
+    // A container may hide the mount that a path is on.
+    let unknown = || Mount {
+        point: PathBuf::from("/"),
+        fs_type: "unknown".to_owned(),
+        device: "unknown".to_owned(),
+    };
+    let mount = mount_of(&real, &table).unwrap_or_else(unknown);
+    let bytes = |blocks: u64| ByteSize(blocks.saturating_mul(stat.f_frsize));
+    Ok(DiskUsage {
+        total: bytes(stat.f_blocks),
+        free: bytes(stat.f_bfree),
+        available: bytes(stat.f_bavail),
+        fs_type: mount.fs_type,
+        device: mount.device,
+        mount_point: mount.point,
+    })
+}
+
+/// What this user may still write to the file system that holds this path.
+///
+/// # Errors
+/// As [`usage`].
+pub fn available(path: &Path) -> Result<ByteSize, Failure> {
+    let stat = rustix::fs::statvfs(path)
+        .map_err(|errno| Failure::io("looking at the disk", path, &errno.into()))?;
+    Ok(ByteSize(stat.f_bavail.saturating_mul(stat.f_frsize)))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    point: PathBuf,
+    fs_type: String,
+    device: String,
+}
+
+/// The mount that holds a canonical path: the one with the longest matching mount point, and the
+/// last of those with the same, which covers the others (proc(5), mountinfo).
+fn mount_of(real: &Path, table: &[u8]) -> Option<Mount> {
+    let mounts = table.split(|&byte| byte == b'\n').filter_map(mount);
+    mounts
+        .filter(|mount| real.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.components().count())
+}
+
+/// One line: `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue`.
+fn mount(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let point = unescaped(fields.nth(4)?);
+    // Optional fields end with a dash.
+    let mut fields = fields.skip_while(|field| field != b"-").skip(1);
+    let fs_type = String::from_utf8_lossy(&unescaped(fields.next()?)).into_owned();
+    let device = String::from_utf8_lossy(&unescaped(fields.next()?)).into_owned();
+    Some(Mount { point: std::ffi::OsString::from_vec(point).into(), fs_type, device })
+}
+
+/// Space, tab, newline and backslash are written as `\` and three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = (byte == b'\\').then(|| after.get(..3)).flatten();
+        let code = octal.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok());
+        match code {
+            Some(code) => {
+                out.push(code);
+                rest = &after[3..];
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// Makes sure that sealbox can work in this directory: makes it if it is not there, then creates,
+/// renames and removes a file in it. For the start only: a directory that goes away while the box
+/// runs is a missing mount, and is not made again.
+///
+/// # Errors
+/// Operator, naming owner, mode and the command that mends it.
+pub fn ensure_dir_writable(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            let what = "this has to be a directory, and it is a file";
+            let mend = "move the file away, or configure another path";
+            return Err(Failure::new(Class::Operator, what, mend).at(path));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => make_dir(path)?,
+        Err(error) => return Err(refused("look at", path, &error)),
+    }
+    probe(path).map_err(|error| refused("write to", path, &error))
+}
+
+fn make_dir(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| refused("make", path, &error))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    sync_dir(parent).map_err(|error| Failure::io("syncing a new directory", parent, &error))
+}
+
+/// Everything that work will do here, once.
+fn probe(dir: &Path) -> io::Result<()> {
+    let written = dir.join(format!(".sealbox-probe-{}", std::process::id()));
+    let renamed = dir.join(format!(".sealbox-probe-{}-renamed", std::process::id()));
+    let tried = write_atomic(&written, b"sealbox tried whether it can write here\n")
+        .and_then(|()| fs::rename(&written, &renamed));
+    let removed = match &tried {
+        Ok(()) => fs::remove_file(&renamed),
+        Err(_) => fs::remove_file(&written),
+    };
+    tried.and(removed)
+}
+
+/// Who may do what here, and how to change it.
+struct Access {
+    /// The nearest directory that there is: the one that refuses.
+    dir: PathBuf,
+    owner: u32,
+    mode: u32,
+    me: u32,
+}
+
+fn refused(doing: &str, path: &Path, error: &io::Error) -> Failure {
+    let io_failure = || Failure::io(&format!("trying to {doing} the directory"), path, error);
+    let mut failure = match (error.kind(), access(path)) {
+        (ErrorKind::PermissionDenied, Some(access)) => {
+            let names = fs::read_to_string("/etc/passwd").unwrap_or_default();
+            permission_failure(doing, path, &access, &names)
+        }
+        (ErrorKind::NotADirectory | ErrorKind::AlreadyExists, _) => {
+            let what = "a part of this path is a file, not a directory";
+            let mend = "move that file away, or configure another path";
+            Failure::new(Class::Operator, what, mend).at(path)
+        }
+        _ => io_failure(),
+    };
+    // This runs at the start, where nobody tries again by itself.
+    failure.class = Class::Operator;
+    failure.detail(error.to_string())
+}
+
+fn access(path: &Path) -> Option<Access> {
+    let me = rustix::process::geteuid().as_raw();
+    path.ancestors().find_map(|dir| {
+        let found = fs::metadata(dir).ok()?;
+        Some(Access { dir: dir.into(), owner: found.uid(), mode: found.mode() & 0o7777, me })
+    })
+}
+
+fn permission_failure(doing: &str, path: &Path, access: &Access, passwd: &str) -> Failure {
+    let (dir, mode) = (access.dir.display(), access.mode);
+    let (owner, me) = (user(access.owner, passwd), user(access.me, passwd));
+    let what = format!(
+        "permission denied: sealbox runs as {me} and cannot {doing} the directory; {dir} belongs \
+         to {owner}, mode {mode:o}"
+    );
+    let shown = path.display();
+    let make =
+        if access.dir == path { String::new() } else { format!("mkdir -p {shown} && sudo ") };
+    let mend = format!("sudo {make}chown {me} {shown}");
+    Failure::new(Class::Operator, what, mend).at(path)
+}
+
+/// The name that goes with a user id, or the id. `/etc/passwd` only: names from a directory
+/// service would need the C library.
+fn user(id: u32, passwd: &str) -> String {
+    let named = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::thread::{Uid, set_thread_uid};
+
+    use super::*;
+
+    const TABLE: &[u8] = b"\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 9:1 / /sealer rw,noatime shared:2 master:1 - xfs /dev/md1 rw
+31 22 0:40 / /mnt/with\\040space rw - nfs4 10.0.0.5:/export rw
+32 22 0:41 / /sealer rw - xfs /dev/md2 rw
+";
+
+    #[test]
+    fn a_path_is_on_the_mount_that_covers_it() {
+        let device = |path: &str| mount_of(Path::new(path), TABLE).unwrap().device;
+        assert_eq!(device("/home/x"), "/dev/sda1");
+        assert_eq!(device("/sealer-old"), "/dev/sda1");
+        assert_eq!(device("/sealer/cache"), "/dev/md2", "the later mount covers the earlier");
+        let nfs = mount_of(Path::new("/mnt/with space/a"), TABLE).unwrap();
+        assert_eq!((nfs.fs_type.as_str(), nfs.device.as_str()), ("nfs4", "10.0.0.5:/export"));
+    }
+
+    #[test]
+    fn usage_is_that_of_a_real_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let usage = usage(dir.path()).unwrap();
+        assert!(usage.total >= usage.free && usage.free >= usage.available);
+        assert!(usage.total.0 > 0);
+        assert!(dir.path().canonicalize().unwrap().starts_with(&usage.mount_point));
+        let gone = dir.path().join("gone");
+        let failure = super::usage(&gone).unwrap_err();
+        assert_eq!((failure.class, failure.file), (Class::Operator, Some(gone)));
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_and_the_probe_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        ensure_dir_writable(&path).unwrap();
+        ensure_dir_writable(&path).unwrap();
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, b"").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let failure = ensure_dir_writable(&path).unwrap_err();
+            assert_eq!((failure.class, failure.file), (Class::Operator, Some(path)));
+        }
+    }
+
+    /// Runs it as a user who owns nothing, where the test may become one.
+    fn as_nobody<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+        let run = || {
+            if rustix::process::geteuid().is_root() {
+                set_thread_uid(Uid::from_raw(65_534)).unwrap();
+            }
+            run()
+        };
+        // The user is the thread's alone.
+        std::thread::spawn(run).join().unwrap()
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused_with_owner_mode_and_command() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        let path = dir.path().to_path_buf();
+        let tried = path.clone();
+        let failure = as_nobody(move || ensure_dir_writable(&tried)).unwrap_err();
+        assert_eq!(failure.class, Class::Operator);
+        assert!(failure.what.contains("mode 555"), "{failure}");
+        assert!(failure.mend.starts_with("sudo chown "), "{failure}");
+        let below = path.join("new");
+        let tried = below.clone();
+        let failure = as_nobody(move || ensure_dir_writable(&tried)).unwrap_err();
+        assert!(failure.mend.starts_with("sudo mkdir -p "), "{failure}");
+        assert!(failure.what.contains(&format!("{} belongs to", path.display())), "{failure}");
+    }
+
+    #[test]
+    fn users_are_named_where_they_have_a_name() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        let access = Access { dir: "/sealer".into(), owner: 0, mode: 0o755, me: 1000 };
+        let failure = permission_failure("write to", Path::new("/sealer"), &access, passwd);
+        assert!(failure.what.contains("runs as ann"), "{failure}");
+        assert!(failure.what.contains("/sealer belongs to root, mode 755"), "{failure}");
+        assert_eq!(failure.mend, "sudo chown ann /sealer");
+        assert_eq!(user(7, passwd), "7");
+    }
+}

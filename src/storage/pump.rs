@@ -1,0 +1,104 @@
+//! Moving bytes at the box's rate, and digesting them on the way.
+//!
+//! Not `fs_extra`'s copy: that one knows no digest and no sync, and the file would have to be read
+//! once more for each.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::Path;
+
+use rustix::fs::{Advice, fadvise};
+
+use super::rate::RateLimit;
+use crate::domain::failure::Failure;
+use crate::domain::ids::Bytes32;
+
+/// Large enough for the disk, small enough to share a rate limit by turns.
+const PIECE: usize = 1 << 20;
+
+/// What went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pumped {
+    pub bytes: u64,
+    pub blake3: Bytes32,
+}
+
+/// At which end it stopped: the two are different disks, and different people's.
+#[derive(Debug)]
+pub enum PumpError {
+    Read(io::Error),
+    Write(io::Error),
+}
+
+/// Moves everything from one end to the other. `moved` is told of every piece.
+pub fn pump(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    limit: &RateLimit,
+    moved: &mut dyn FnMut(u64),
+) -> Result<Pumped, PumpError> {
+    let mut piece = vec![0; PIECE];
+    let mut digest = blake3::Hasher::new();
+    let mut bytes = 0;
+    loop {
+        let read = match from.read(&mut piece) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(PumpError::Read(error)),
+        };
+        limit.take(read as u64);
+        to.write_all(&piece[..read]).map_err(PumpError::Write)?;
+        digest.update(&piece[..read]);
+        bytes += read as u64;
+        moved(read as u64);
+    }
+    Ok(Pumped { bytes, blake3: Bytes32(digest.finalize().into()) })
+}
+
+/// Reads the file from the disk rather than from memory, and digests it.
+pub fn read_back(
+    path: &Path,
+    limit: &RateLimit,
+    moved: &mut dyn FnMut(u64),
+) -> Result<Pumped, Failure> {
+    let failed = |error: io::Error| Failure::io("reading the stored copy back", path, &error);
+    let mut file = File::open(path).map_err(failed)?;
+    // What was just written is still in memory, right even where the disk has it wrong. Advice is
+    // all it is: a file system that does not take it is read as it comes.
+    let _ = fadvise(&file, 0, None, Advice::DontNeed);
+    match pump(&mut file, &mut io::sink(), limit, moved) {
+        Ok(pumped) => Ok(pumped),
+        Err(PumpError::Read(error) | PumpError::Write(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn everything_arrives_with_its_digest() {
+        let data: Vec<u8> = (0..3 * PIECE + 17).map(|n| (n % 251) as u8).collect();
+        let mut to = Vec::new();
+        let mut told = 0;
+        let limit = RateLimit::new(None);
+        let pumped = pump(&mut data.as_slice(), &mut to, &limit, &mut |n| told += n).unwrap();
+        assert_eq!(to, data);
+        assert_eq!(told, data.len() as u64);
+        assert_eq!(pumped.bytes, data.len() as u64);
+        assert_eq!(pumped.blake3, Bytes32(blake3::hash(&data).into()));
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_of_the_writing_end() {
+        let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let limit = RateLimit::new(None);
+        match pump(&mut [1u8; 10].as_slice(), &mut full, &limit, &mut |_| ()) {
+            Err(PumpError::Write(error)) => assert_eq!(error.kind(), ErrorKind::StorageFull),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The one thread that writes: it takes what has queued up, makes it durable with one sync,
+//! brings the state after it, and only then answers each caller.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::error::StoreError;
+#[cfg(test)]
+use super::faults::Faults;
+use super::ground::Ground;
+use super::journal::Journal;
+use super::reader::Shared;
+use super::record;
+use super::tables::Meta;
+use super::{recover, scan};
+use crate::domain::event::{Entry, Happened};
+use crate::domain::ids::SectorNumber;
+use crate::domain::order::BoxState;
+use crate::domain::sector::Sector;
+use crate::domain::units::Seq;
+
+/// How many commits share one sync at most, and how much they write: bounds a line's length.
+const GROUP_COMMITS: usize = 256;
+const GROUP_BYTES: usize = 4 << 20;
+
+/// What is to be committed as one: the entries, and what they make of the sectors and the box.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// In order, continuing the history without a gap.
+    pub entries: Vec<Entry>,
+    /// Each sector that the entries concern, as it is after the last of them.
+    pub sectors: Vec<Sector>,
+    /// The box's own state after the last entry.
+    pub box_state: BoxState,
+}
+
+/// A commit that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// Its last entry.
+    pub last: Seq,
+    /// Whether readers see it. If not, `Store::health` says why; the journal has it all the same,
+    /// and the state is brought after it with the next commit or at the next start.
+    pub in_state: bool,
+}
+
+pub type Answer = Result<Committed, StoreError>;
+
+pub struct Queued {
+    pub batch: Batch,
+    /// The entries as the journal writes them: made by the caller, whose time it costs.
+    pub json: Vec<u8>,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+pub enum Request {
+    Commit(Queued),
+    Close(SyncSender<Result<(), StoreError>>),
+}
+
+/// What is wrong with the store now, for `Store::health`.
+pub type Trouble = Arc<Mutex<Option<StoreError>>>;
+
+pub struct Owner {
+    // Fields drop in this order: the lock, in `ground`, is let go of last.
+    pub shared: Shared,
+    pub journal: Journal,
+    pub meta: Meta,
+    pub trouble: Trouble,
+    #[cfg(test)]
+    pub faults: Arc<Faults>,
+    pub ground: Ground,
+}
+
+impl Owner {
+    /// Runs until it is asked to close, or no one is left to ask.
+    pub fn run(mut self, requests: &Receiver<Request>) {
+        while let Ok(request) = requests.recv() {
+            let (group, close) = gather(request, requests);
+            self.commit(group);
+            if let Some(answer) = close {
+                // Whoever asked may be gone; it is closed all the same.
+                let _ = answer.send(self.close());
+                return;
+            }
+        }
+        drop(self.shared.take());
+    }
+
+    fn commit(&mut self, group: VecDeque<Queued>) {
+        if group.is_empty() {
+            return;
+        }
+        if let Err(error) = self.catch_up() {
+            return refuse(group, &error);
+        }
+        let group = self.fitting(group);
+        let Some(last) = group.back().map(|queued| queued.batch.box_state.seq) else {
+            return;
+        };
+        let first = Seq(self.journal.last().0 + 1);
+        let line = record::line(first, group.iter().map(|queued| queued.json.as_slice()));
+        if let Err(error) = self.journal.append(&line, last) {
+            self.now(matches!(error, StoreError::Broken { .. }).then(|| error.clone()));
+            return refuse(group, &error);
+        }
+        let applied = self.apply(&group);
+        let in_state = applied.is_ok();
+        self.now(applied.err().map(|error| self.behind(&error)));
+        for queued in group {
+            let committed = Committed { last: queued.batch.box_state.seq, in_state };
+            // A caller that stopped waiting does not undo its commit.
+            let _ = queued.answer.send(Ok(committed));
+        }
+    }
+
+    /// The commits that continue the history; the others are refused, each by itself.
+    fn fitting(&self, group: VecDeque<Queued>) -> VecDeque<Queued> {
+        let mut last = self.journal.last();
+        let mut fitting = VecDeque::with_capacity(group.len());
+        for queued in group {
+            match check(&queued.batch, last) {
+                Ok(()) => {
+                    last = queued.batch.box_state.seq;
+                    fitting.push_back(queued);
+                }
+                Err(why) => {
+                    let _ = queued.answer.send(Err(StoreError::Refused { why }));
+                }
+            }
+        }
+        fitting
+    }
+
+    fn apply(&mut self, group: &VecDeque<Queued>) -> Result<(), StoreError> {
+        #[cfg(test)]
+        if self.faults.apply.take() {
+            let path = self.ground.state.clone();
+            return Err(StoreError::State { path, why: "injected".to_owned() });
+        }
+        let Some(newest) = group.back() else { return Ok(()) };
+        let entries = group.iter().flat_map(|queued| &queued.batch.entries);
+        let mut sectors = BTreeMap::new();
+        for sector in group.iter().flat_map(|queued| &queued.batch.sectors) {
+            sectors.insert(sector.id.number, sector);
+        }
+        let meta = &mut self.meta;
+        let advance = || {
+            self.shared
+                .with(|state| state.advance(meta, entries, &sectors, &newest.batch.box_state))
+        };
+        catch_unwind(AssertUnwindSafe(advance)).unwrap_or_else(|_| {
+            let why = "sled panicked while it was written".to_owned();
+            Err(StoreError::State { path: self.ground.state.clone(), why })
+        })
+    }
+
+    /// Brings a state that an earlier commit could not be put into after the journal again. sled
+    /// stays in error until it is opened anew.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.meta.last == self.journal.last() {
+            return Ok(());
+        }
+        drop(self.shared.take());
+        let mut report = Vec::new();
+        let found = scan::segments(&self.ground.journal)
+            .and_then(|segments| recover::bring_up(&self.ground, &segments, &mut report));
+        for line in report {
+            tracing::warn!("{line}");
+        }
+        match found {
+            Ok(found) => {
+                self.meta = found.meta;
+                self.shared.put(found.state);
+                self.now(None);
+                Ok(())
+            }
+            Err(error) => {
+                let behind = self.behind(&error);
+                self.now(Some(behind.clone()));
+                Err(behind)
+            }
+        }
+    }
+
+    fn behind(&self, error: &StoreError) -> StoreError {
+        StoreError::StateBehind {
+            path: self.ground.state.clone(),
+            by: self.journal.last().0 - self.meta.last.0,
+            why: error.what(),
+        }
+    }
+
+    fn now(&self, trouble: Option<StoreError>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Leaves a state that the next start can trust even after a power cut.
+    fn close(&mut self) -> Result<(), StoreError> {
+        self.catch_up()?;
+        match self.shared.take() {
+            Some(state) => state.close()?,
+            None => return Err(StoreError::Closed),
+        }
+        self.ground.mark_clean()
+    }
+}
+
+/// The request that came, and what has queued up behind it.
+fn gather(
+    first: Request,
+    requests: &Receiver<Request>,
+) -> (VecDeque<Queued>, Option<SyncSender<Result<(), StoreError>>>) {
+    let mut group = VecDeque::new();
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(request) = next {
+        match request {
+            Request::Commit(queued) => {
+                bytes += queued.json.len();
+                group.push_back(queued);
+            }
+            Request::Close(answer) => return (group, Some(answer)),
+        }
+        let more = group.len() < GROUP_COMMITS && bytes < GROUP_BYTES;
+        next = if more { requests.try_recv().ok() } else { None };
+    }
+    (group, None)
+}
+
+fn refuse(group: VecDeque<Queued>, error: &StoreError) {
+    for queued in group {
+        let _ = queued.answer.send(Err(error.clone()));
+    }
+}
+
+/// Whether a batch continues the history after `last` and is what it says it is.
+fn check(batch: &Batch, last: Seq) -> Result<(), String> {
+    let mut concerned: BTreeMap<SectorNumber, Seq> = BTreeMap::new();
+    let mut seq = last;
+    for entry in &batch.entries {
+        seq = Seq(seq.0 + 1);
+        if entry.seq != seq {
+            return Err(format!("entry {} came where {} was due", entry.seq.0, seq.0));
+        }
+        if let Happened::Sector { number, .. } = &entry.happened {
+            concerned.insert(*number, seq);
+        }
+    }
+    if batch.entries.is_empty() {
+        return Err("it has no entries".to_owned());
+    }
+    if batch.box_state.seq != seq {
+        return Err(format!(
+            "the box's state is of entry {}, the last one is {}",
+            batch.box_state.seq.0, seq.0
+        ));
+    }
+    for sector in &batch.sectors {
+        let number = sector.id.number;
+        match concerned.remove(&number) {
+            Some(seq) if seq == sector.seq => {}
+            Some(seq) => {
+                return Err(format!(
+                    "sector {number} is of entry {}, its last one is {}",
+                    sector.seq.0, seq.0
+                ));
+            }
+            None => return Err(format!("no entry concerns sector {number}, or it came twice")),
+        }
+    }
+    match concerned.first_key_value() {
+        Some((number, _)) => Err(format!("sector {number} is missing")),
+        None => Ok(()),
+    }
+}

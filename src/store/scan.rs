@@ -1,0 +1,224 @@
+//! Reading the journal back: which files it has, whether they are whole, what they hold.
+//!
+//! Nothing here changes a file. What cannot be read as written is an error with its exact place;
+//! the one exception is the torn end, which is answered as such and left for [`super::journal`].
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::error::{Place, StoreError};
+use super::record::{self, LineError};
+use crate::domain::event::Entry;
+use crate::domain::units::Seq;
+
+/// A journal file: `<first entry, 20 digits>.jsonl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    pub first: Seq,
+    pub path: PathBuf,
+}
+
+impl Segment {
+    pub fn new(dir: &Path, first: Seq) -> Self {
+        Self { first, path: dir.join(format!("{:020}.jsonl", first.0)) }
+    }
+}
+
+/// The journal's files in their order.
+pub fn segments(dir: &Path) -> Result<Vec<Segment>, StoreError> {
+    let listing = |error| StoreError::io("listing the journal", dir, error);
+    let mut found = Vec::new();
+    for item in fs::read_dir(dir).map_err(listing)? {
+        let path = item.map_err(listing)?.path();
+        if path.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let first =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(number).ok_or_else(|| {
+                StoreError::Damaged {
+                    at: Place { file: path.clone(), line: 1, byte: 0 },
+                    why: "its name is not 20 digits and `.jsonl`".to_owned(),
+                }
+            })?;
+        found.push(Segment { first: Seq(first), path });
+    }
+    found.sort_by_key(|segment| segment.first);
+    Ok(found)
+}
+
+fn number(stem: &str) -> Option<u64> {
+    let digits = stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| stem.parse().ok()).flatten()
+}
+
+/// The end of the journal that was being written when the machine stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    pub at: Place,
+    pub bytes: u64,
+    pub why: String,
+}
+
+/// Where the journal ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    pub segment: Segment,
+    /// The last entry; 0 if there is none.
+    pub last: Seq,
+    /// The length of what is whole in the last file.
+    pub len: u64,
+    /// Where the last line of the last file begins, if it has a line.
+    pub last_line: Option<u64>,
+    pub torn: Option<Torn>,
+}
+
+/// Reads the journal from the file that holds the entry after `known`, and its last file in any
+/// case; of the files before it, that each ends where the next begins.
+///
+/// `visit` gets the entries of every line that has one after `known`. `acknowledged` is an entry
+/// that is known to have been durable (0 if none is): a line up to there is never a torn one.
+pub fn scan(
+    segments: &[Segment],
+    known: Seq,
+    acknowledged: Seq,
+    visit: &mut dyn FnMut(&Place, Vec<Entry>) -> Result<(), StoreError>,
+) -> Result<End, StoreError> {
+    let first = segments.first().expect("the journal has a file from its first open on");
+    if first.first != Seq(1) {
+        return Err(gap(Seq(1), first));
+    }
+    let begin = segments.iter().rposition(|segment| segment.first.0 <= known.0 + 1).unwrap_or(0);
+    for pair in segments[..=begin].windows(2) {
+        check_end(&pair[0], &pair[1])?;
+    }
+    let mut end = None;
+    for (i, segment) in segments.iter().enumerate().skip(begin) {
+        let next = segments.get(i + 1);
+        let read = read(segment, next.is_none(), known, acknowledged, visit)?;
+        if let Some(next) = next
+            && next.first.0 != read.last.0 + 1
+        {
+            return Err(gap(Seq(read.last.0 + 1), next));
+        }
+        end = Some(read);
+    }
+    Ok(end.expect("the loop ran at least once: `begin` is the place of a file"))
+}
+
+fn gap(expected: Seq, found: &Segment) -> StoreError {
+    let dir = found.path.parent().unwrap_or(Path::new(".")).to_path_buf();
+    StoreError::Gap { expected, found: Some(found.path.clone()), dir }
+}
+
+/// A file before the first that is read: its last line alone says whether the next one continues
+/// it. Only if that line does not fit is the whole file read, for the exact place.
+fn check_end(segment: &Segment, next: &Segment) -> Result<(), StoreError> {
+    let line = last_line(&segment.path)
+        .map_err(|error| StoreError::io("reading the journal", &segment.path, error))?;
+    if record::check(&line).is_ok_and(|header| header.last().0 + 1 == next.first.0) {
+        return Ok(());
+    }
+    let end = read(segment, false, Seq(u64::MAX), Seq(0), &mut |_, _| Ok(()))?;
+    Err(gap(Seq(end.last.0 + 1), next))
+}
+
+/// The last line of a file, without its newline; empty if the file does not end with one.
+fn last_line(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut take = (64 << 10).min(len);
+    loop {
+        let mut tail = vec![0; usize::try_from(take).map_err(std::io::Error::other)?];
+        file.seek(SeekFrom::Start(len - take))?;
+        file.read_exact(&mut tail)?;
+        if tail.pop() != Some(b'\n') {
+            return Ok(Vec::new());
+        }
+        if let Some(before) = tail.iter().rposition(|&byte| byte == b'\n') {
+            return Ok(tail.split_off(before + 1));
+        }
+        if take == len {
+            return Ok(tail);
+        }
+        take = (take * 4).min(len);
+    }
+}
+
+/// Reads one file from its first line to its last.
+fn read(
+    segment: &Segment,
+    is_last: bool,
+    known: Seq,
+    acknowledged: Seq,
+    visit: &mut dyn FnMut(&Place, Vec<Entry>) -> Result<(), StoreError>,
+) -> Result<End, StoreError> {
+    let io = |error| StoreError::io("reading the journal", &segment.path, error);
+    let mut file = BufReader::with_capacity(256 << 10, File::open(&segment.path).map_err(io)?);
+    let mut at = Place { file: segment.path.clone(), line: 1, byte: 0 };
+    let mut end = End {
+        segment: segment.clone(),
+        last: Seq(segment.first.0 - 1),
+        len: 0,
+        last_line: None,
+        torn: None,
+    };
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let bytes = file.read_until(b'\n', &mut line).map_err(io)? as u64;
+        if bytes == 0 {
+            return Ok(end);
+        }
+        let whole = line.pop_if(|byte| *byte == b'\n').is_some();
+        let expected = Seq(end.last.0 + 1);
+        match check(&line, whole, expected) {
+            Ok(header) => {
+                if header.last() > known {
+                    let entries = record::entries(&line).map_err(|error| placed(&at, error))?;
+                    visit(&at, entries)?;
+                }
+                end.last = header.last();
+                end.last_line = Some(at.byte);
+            }
+            Err(LineError::Damaged(why)) => {
+                let no_more = file.fill_buf().map_err(io)?.is_empty();
+                if !(is_last && no_more) {
+                    return Err(StoreError::Damaged { at, why });
+                }
+                // A write that was cut short has no newline, or (after a power cut) holes. One
+                // that has its newline and was acknowledged was whole once.
+                if whole && expected <= acknowledged {
+                    return Err(StoreError::DamagedEnd { at, why });
+                }
+                end.torn = Some(Torn { at, bytes, why });
+                return Ok(end);
+            }
+            Err(error @ LineError::Newer(_)) => return Err(placed(&at, error)),
+        }
+        at.line += 1;
+        at.byte += bytes;
+        end.len = at.byte;
+    }
+}
+
+fn check(line: &[u8], whole: bool, expected: Seq) -> Result<record::Header, LineError> {
+    if !whole {
+        return Err(LineError::Damaged("it has no end".to_owned()));
+    }
+    let header = record::check(line)?;
+    if header.first == expected {
+        return Ok(header);
+    }
+    Err(LineError::Damaged(format!(
+        "it begins with entry {} where {} belongs",
+        header.first.0, expected.0
+    )))
+}
+
+fn placed(at: &Place, error: LineError) -> StoreError {
+    match error {
+        LineError::Damaged(why) => StoreError::Damaged { at: at.clone(), why },
+        LineError::Newer(what) => StoreError::Newer { at: at.clone(), what },
+    }
+}

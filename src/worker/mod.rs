@@ -1,0 +1,104 @@
+//! The workers: named threads, each running one attempt at a time, woken by the scheduler.
+//!
+//! Proving runs for hours: it never gets near the async runtime's threads.
+
+pub mod panics;
+pub mod phases;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use crate::domain::event::{Event, Output};
+use crate::domain::failure::{Class, Failure};
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::scheduler::core::{Assignment, Worker, WorkerId};
+use crate::scheduler::run::Input;
+use crate::storage::clean::Deleted;
+use phases::{Tools, run_phase};
+
+/// The threads' ends of the channels that assignments go through.
+pub struct Crew {
+    assign: Vec<Sender<(Arc<Sector>, Phase)>>,
+}
+
+impl Crew {
+    /// Starts one thread for each worker.
+    ///
+    /// # Errors
+    /// When the system gives no more threads.
+    pub fn start(
+        workers: &[Worker],
+        tools: &Arc<Tools>,
+        inputs: &UnboundedSender<Input>,
+    ) -> std::io::Result<Self> {
+        let mut assign = Vec::with_capacity(workers.len());
+        for (index, worker) in workers.iter().enumerate() {
+            let (sender, receiver) = channel();
+            let me = Me { id: WorkerId(index), tools: tools.clone(), inputs: inputs.clone() };
+            thread::Builder::new().name(worker.name.clone()).spawn(move || me.work(&receiver))?;
+            assign.push(sender);
+        }
+        Ok(Self { assign })
+    }
+
+    /// Wakes the assignment's worker with it.
+    pub fn assign(&self, assignment: Assignment) {
+        let Assignment { worker, sector, phase } = assignment;
+        // A worker's thread ends with the process only: attempts are run inside catch_unwind.
+        drop(self.assign[worker.0].send((sector, phase)));
+    }
+}
+
+struct Me {
+    id: WorkerId,
+    tools: Arc<Tools>,
+    inputs: UnboundedSender<Input>,
+}
+
+impl Me {
+    fn work(&self, assignments: &Receiver<(Arc<Sector>, Phase)>) {
+        while let Ok((sector, phase)) = assignments.recv() {
+            let event = match self.attempt(&sector, phase) {
+                Ok(output) => Event::Succeeded { output },
+                Err(failure) => Event::Failed { phase, failure },
+            };
+            let ended = Input::Ended { worker: self.id, sector: sector.id.number, event };
+            // The scheduler is gone only when the process stops; the attempt is rescued then.
+            drop(self.inputs.send(ended));
+        }
+    }
+
+    fn attempt(&self, sector: &Sector, phase: Phase) -> Result<Output, Failure> {
+        let number = sector.id.number.0;
+        let attempt = sector.tasks[phase].attempts;
+        let span = tracing::info_span!("attempt", sector = number, phase = %phase, attempt);
+        let _entered = span.enter();
+        tracing::info!("attempt started");
+        let mut record = |deleted: &Deleted| self.record(sector, deleted);
+        panics::caught(|| run_phase(&self.tools, sector, phase, &mut record)).unwrap_or_else(
+            |panic| {
+                let what = format!("{phase} panicked: {}", panic.message);
+                let mend = "it is tried again by itself; if it stays, report it with the detail";
+                Err(Failure::new(Class::Transient, what, mend).detail(panic.backtrace))
+            },
+        )
+    }
+
+    /// Puts a deletion on record and waits until that is durable.
+    fn record(&self, sector: &Sector, deleted: &Deleted) -> Result<(), Failure> {
+        let Deleted { path, bytes, reason } = deleted.clone();
+        let event = Event::Deleted { path, bytes, reason };
+        let (durable, recorded) = oneshot::channel();
+        let during = Input::During { sector: sector.id.number, event, durable };
+        let unrecorded = || {
+            let what = "a deletion could not be put on record, so nothing was deleted";
+            Failure::new(Class::Transient, what, "it is tried again by itself").at(&deleted.path)
+        };
+        self.inputs.send(during).map_err(|_| unrecorded())?;
+        recorded.blocking_recv().map_err(|_| unrecorded())
+    }
+}

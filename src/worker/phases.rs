@@ -1,0 +1,194 @@
+//! How each phase runs: one attempt, from the sector's state to the phase's output.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::domain::event::Output;
+use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::SectorId;
+use crate::domain::layout::{Scratch, StorageRoot};
+use crate::domain::phase::Phase;
+use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
+use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
+use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
+use crate::storage::disk;
+use crate::storage::rate::RateLimit;
+use crate::storage::transfer::{ToStore, copy_sector};
+
+/// What every worker works with.
+pub struct Tools {
+    pub engine: Arc<dyn Engine>,
+    pub scratch: Scratch,
+    pub storage: Vec<StorageRoot>,
+    pub copy_limit: RateLimit,
+}
+
+/// One attempt at a phase. May panic where the proofs library does.
+pub fn run_phase(
+    tools: &Tools,
+    sector: &Sector,
+    phase: Phase,
+    record: Record<'_>,
+) -> Result<Output, Failure> {
+    // A finished name on a simulated sector, or the reverse, is how a fake gets into storage.
+    let simulated = tools.engine.kind() == EngineKind::Simulated;
+    if sector.simulated != simulated {
+        let what = "the sector was begun with another engine than the box now has";
+        let mend = "set `engine` back to what it was, or abort this sector";
+        return Err(Failure::new(Class::Operator, what, mend));
+    }
+    match (phase, &sector.stage) {
+        (Phase::P1, Stage::P1 { ticket, .. }) => {
+            let job = job(tools, sector);
+            make_room(&tools.scratch, &job.cache)?;
+            tools.engine.label(&job, ticket).map(|()| Output::P1)
+        }
+        (Phase::P2, Stage::P2 { ticket, .. }) => {
+            let commitments = tools.engine.replicate(&job(tools, sector), ticket)?;
+            Ok(Output::P2 { commitments })
+        }
+        (Phase::P3, Stage::P3 { challenge, .. }) => {
+            let statement = statement(sector, challenge);
+            tools.engine.prove_vanilla(&job(tools, sector), &statement).map(|()| Output::P3)
+        }
+        (Phase::P4, Stage::Proving { challenge, .. }) => {
+            let statement = statement(sector, challenge);
+            let proof = tools.engine.prove_snark(&job(tools, sector), &statement)?;
+            Ok(Output::P4 { proof })
+        }
+        (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge),
+        (Phase::P6, Stage::P6 { cleaning, .. }) => {
+            tools.engine.attend(Phase::P6, sector.id)?;
+            match cleaning {
+                Cleaning::Sealed { sealed } => clean_behind_copy(tools, sector, sealed, record)?,
+                Cleaning::GivenUp { because } => {
+                    clean_given_up(tools, sector.id, because, record)?;
+                }
+            }
+            Ok(Output::P6)
+        }
+        (Phase::P1 | Phase::P2 | Phase::P3 | Phase::P4 | Phase::P5 | Phase::P6, stage) => {
+            let what = format!("{phase} was started for a sector at {}", stage.name());
+            Err(Failure::new(Class::Sector, what, "this is a bug: report it with the journal"))
+        }
+    }
+}
+
+fn job(tools: &Tools, sector: &Sector) -> Job {
+    Job {
+        id: sector.id,
+        size: sector.size,
+        data: sector.data,
+        cache: tools.scratch.cache_dir(sector.id),
+        replica: tools.scratch.replica(sector.id),
+    }
+}
+
+fn statement(sector: &Sector, challenge: &Challenge) -> SealStatement {
+    SealStatement {
+        id: sector.id,
+        size: sector.size,
+        ticket: challenge.replica.ticket,
+        seed: challenge.seed,
+        commitments: challenge.replica.commitments,
+    }
+}
+
+/// Only P1 makes the sector's directory, and never the scratch itself: a scratch that is not there
+/// is a mount that is missing, not a directory to be made on the disk below it.
+fn make_room(scratch: &Scratch, cache: &Path) -> Result<(), Failure> {
+    for parent in scratch.parents() {
+        if !parent.is_dir() {
+            let what = "the scratch is not there: a directory of it is missing";
+            let mend = "mount it (`findmnt` says what is mounted), then retry";
+            return Err(Failure::new(Class::Operator, what, mend).at(parent));
+        }
+    }
+    match fs::create_dir(cache) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::io("making the sector's cache directory", cache, &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output, Failure> {
+    tools.engine.attend(Phase::P5, sector.id)?;
+    let to_store = ToStore {
+        id: sector.id,
+        size: sector.size,
+        comm_r: challenge.replica.commitments.comm_r,
+        simulated: sector.simulated,
+    };
+    let root = choose_root(&tools.storage, sector.id)?;
+    let stored =
+        copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &|_done, _total| {})?;
+    Ok(Output::P5 { stored })
+}
+
+/// Where an earlier attempt left something of this sector, otherwise where there is most room.
+fn choose_root(roots: &[StorageRoot], id: SectorId) -> Result<&StorageRoot, Failure> {
+    if let Some(root) = roots.iter().find(|root| root.cache_dir(id).exists()) {
+        return Ok(root);
+    }
+    let mut failure = None;
+    let mut best: Option<(u64, &StorageRoot)> = None;
+    for root in roots {
+        match disk::available(root.path()) {
+            Ok(free) if best.is_none_or(|(most, _)| free.0 > most) => best = Some((free.0, root)),
+            Ok(_) => {}
+            Err(trouble) => failure = Some(trouble),
+        }
+    }
+    match (best, failure) {
+        (Some((_, root)), _) => Ok(root),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => {
+            let what = "no storage is configured";
+            Err(Failure::new(Class::Operator, what, "add a [[storage]] and start sealbox again"))
+        }
+    }
+}
+
+/// Nothing is deleted before all three hold of the stored copy: its digests, its `p_aux` with a
+/// PoSt proof, and the seal proof.
+fn clean_behind_copy(
+    tools: &Tools,
+    sector: &Sector,
+    sealed: &Sealed,
+    record: Record<'_>,
+) -> Result<(), Failure> {
+    let engine = &tools.engine;
+    let proven = ProvenCopy::prove(
+        sector.id,
+        &sealed.stored,
+        &tools.copy_limit,
+        &|_done, _total| {},
+        |cache, replica| {
+            let copy = StoredCopy {
+                id: sector.id,
+                size: sector.size,
+                cache: cache.to_path_buf(),
+                replica: replica.to_path_buf(),
+            };
+            engine.prove_stored(&copy, &sealed.challenge.replica.commitments.comm_r)
+        },
+        || engine.verify_seal(&statement(sector, &sealed.challenge), &sealed.proof),
+    )?;
+    tracing::info!("the stored copy is proven; the scratch is cleaned");
+    clean(&tools.scratch, &Permit::proven(proven), record).map(|_deleted| ())
+}
+
+fn clean_given_up(
+    tools: &Tools,
+    id: SectorId,
+    because: &GiveUp,
+    record: Record<'_>,
+) -> Result<(), Failure> {
+    clean(&tools.scratch, &Permit::given_up(id, because), record)?;
+    for root in &tools.storage {
+        discard_unfinished_copy(root, id, because, record)?;
+    }
+    Ok(())
+}

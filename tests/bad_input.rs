@@ -1,0 +1,223 @@
+//! What an operator can get wrong: each a clear message with what to do, nothing lost, no panic,
+//! and an exit code that a script can use.
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+use support::{Lab, text};
+
+const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+const NOT_RUNNING: i32 = 3;
+const NOT_FOUND: i32 = 4;
+const OCCUPIED: i32 = 5;
+
+const QUICK: &str = "
+[simulated]
+p1_ms = 5
+p2_ms = 5
+p3_ms = 5
+p4_ms = 5
+p5_ms = 5
+p6_ms = 5
+[chain.lab]
+epoch_ms = 5
+challenge_delay = 2
+";
+
+/// Runs a start that must fail; its exit code and message.
+fn fails_to_start(lab: &Lab) -> (i32, String) {
+    let output = lab.cli(&["run"]);
+    let message = text(&output.stderr);
+    assert!(!message.contains("panicked"), "{message}");
+    (output.status.code().expect("it was not killed"), message)
+}
+
+#[test]
+fn a_second_instance_on_the_same_data_is_refused_and_the_first_goes_on() {
+    let mut lab = Lab::simulated("");
+    lab.start();
+    let mut second = lab.sealbox();
+    let port = support::free_port();
+    let output = second.env("SEALBOX_WEB_LISTEN", format!("127.0.0.1:{port}")).output().unwrap();
+    assert_eq!(output.status.code(), Some(OCCUPIED), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains(&lab.pid().to_string()), "{}", text(&output.stderr));
+    lab.get("/api/v1/status");
+}
+
+#[test]
+fn a_busy_port_is_named_with_the_key_that_changes_it() {
+    let lab = Lab::simulated("");
+    let _other = std::net::TcpListener::bind(("127.0.0.1", lab.port)).unwrap();
+    let (code, message) = fails_to_start(&lab);
+    assert_eq!(code, OCCUPIED);
+    assert!(message.contains(&lab.port.to_string()) && message.contains("listen"), "{message}");
+}
+
+#[test]
+fn a_scratch_that_cannot_be_written_is_refused_at_start() {
+    let lab = Lab::simulated("scratch = \"file/below\"");
+    fs::write(lab.path("file"), "not a directory").unwrap();
+    let (code, message) = fails_to_start(&lab);
+    assert_eq!(code, FAILED, "{message}");
+    assert!(message.contains("file"), "{message}");
+}
+
+#[test]
+fn a_damaged_configuration_is_refused_with_its_line() {
+    let lab = Lab::simulated("");
+    fs::write(lab.path("appliance.toml"), "miner = \"t01000\"\nsector_size = \"2 KB\"\n[[worker\n")
+        .unwrap();
+    let (code, message) = fails_to_start(&lab);
+    assert_eq!(code, USAGE, "{message}");
+    assert!(message.contains("appliance.toml:3"), "{message}");
+    fs::write(lab.path("appliance.toml"), [0xff, 0xfe, 0x00]).unwrap();
+    let (code, message) = fails_to_start(&lab);
+    assert_eq!(code, USAGE, "{message}");
+}
+
+#[test]
+fn a_number_of_sectors_that_makes_no_sense_is_refused_by_command_api_and_form() {
+    let mut lab = Lab::simulated("");
+    lab.start();
+    for count in ["0", "1000000000000", "-1", "x"] {
+        let output = lab.cli(&["pledge", count]);
+        assert_eq!(output.status.code(), Some(USAGE), "{count}: {}", text(&output.stderr));
+    }
+    for count in [json!(0), json!(1_000_000_000_000u64), json!(-1), json!("x"), json!(1.5)] {
+        let code = lab.post("/api/v1/orders", &json!({ "count": count })).unwrap_err();
+        assert!((400..500).contains(&code), "{count}: {code}");
+    }
+    assert_eq!(lab.get("/api/v1/status")["orders"], json!([]));
+}
+
+#[test]
+fn a_sector_that_does_not_exist_is_said_not_to() {
+    let mut lab = Lab::simulated("");
+    lab.start();
+    let output = lab.cli(&["sector", "7"]);
+    assert_eq!(output.status.code(), Some(NOT_FOUND), "{}", text(&output.stderr));
+    let output = lab.cli(&["retry", "7"]);
+    assert_eq!(output.status.code(), Some(NOT_FOUND), "{}", text(&output.stderr));
+    assert_eq!(lab.post("/api/v1/sectors/7/abort", &json!({})), Err(404));
+}
+
+#[test]
+fn a_command_without_a_running_box_says_so() {
+    let lab = Lab::simulated("");
+    for args in [&["sectors"][..], &["pledge", "1"], &["tasks"], &["retry", "--all"], &["params"]] {
+        let output = lab.cli(args);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(NOT_RUNNING), "{args:?}: {message}");
+        assert!(message.contains("sealbox run"), "{message}");
+    }
+}
+
+#[test]
+fn a_storage_that_vanishes_fails_the_copy_alone_and_retry_finishes_it_when_it_is_back() {
+    let mut lab = Lab::with(&format!(
+        "auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{QUICK}\n[[storage]]\npath = \"store\"\n"
+    ));
+    lab.start();
+    fs::rename(lab.path("store"), lab.path("gone")).unwrap();
+    lab.pledge(1);
+    lab.wait_for_row(0, 16, (1, 1, 2));
+    let sector = lab.sector(0);
+    assert!(sector["attention"].as_str().unwrap_or_default().contains("store"), "{sector}");
+    assert!(!lab.path("store").exists(), "it was made again on the wrong disk");
+    fs::rename(lab.path("gone"), lab.path("store")).unwrap();
+    assert!(lab.cli(&["retry", "0"]).status.success());
+    lab.wait_for_state(0, "finished");
+}
+
+/// A small file system of its own, unmounted at the end.
+struct Tmpfs<'a>(&'a std::path::Path);
+
+impl<'a> Tmpfs<'a> {
+    /// None without the right to mount.
+    fn mount(at: &'a std::path::Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let size = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
+        mounted_ok(mounted).then_some(Self(at))
+    }
+}
+
+fn mounted_ok(command: &mut Command) -> bool {
+    command.status().is_ok_and(|status| status.success())
+}
+
+impl Drop for Tmpfs<'_> {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.0).status());
+    }
+}
+
+#[test]
+fn a_full_storage_disk_fails_the_copy_with_its_name_and_retry_finishes_it() {
+    let mut lab = Lab::with(&format!(
+        "auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{QUICK}\n[[storage]]\npath = \"store\"\n"
+    ));
+    let store = lab.path("store");
+    let Some(_mounted) = Tmpfs::mount(&store, "1m") else {
+        eprintln!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    lab.start();
+    fill(&store.join("filler"));
+    lab.pledge(1);
+    lab.wait_for_row(0, 16, (1, 1, 2));
+    let attention = lab.sector(0)["attention"].as_str().unwrap_or_default().to_owned();
+    assert!(attention.contains("space"), "{attention}");
+    fs::remove_file(store.join("filler")).unwrap();
+    assert!(lab.cli(&["retry", "--all"]).status.success());
+    lab.wait_for_state(0, "finished");
+    lab.kill();
+}
+
+#[test]
+fn a_full_data_disk_stops_the_work_says_so_and_goes_on_when_there_is_room() {
+    let mut lab = Lab::with(&format!(
+        "auto_pledge = 0\ndata_dir = \"data\"\nscratch = \"scratch\"\n[engine]\nkind = \
+         \"simulated\"\n{QUICK}\n[[storage]]\npath = \"store\"\n"
+    ));
+    let data = lab.path("data");
+    let Some(_mounted) = Tmpfs::mount(&data, "16m") else {
+        eprintln!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_state(0, "finished");
+    fill(&data.join("filler"));
+    let url = lab.url("/api/v1/orders");
+    let asked = std::thread::spawn(move || {
+        ureq::post(&url).send_json(json!({ "count": 3 })).map(|r| r.status().as_u16())
+    });
+    lab.wait("the box says that it cannot write", |lab| {
+        !lab.get("/api/v1/status")["trouble"].is_null()
+    });
+    fs::remove_file(data.join("filler")).unwrap();
+    lab.wait("it goes on", |lab| lab.get("/api/v1/status")["trouble"].is_null());
+    drop(asked.join());
+    lab.wait_for_state(0, "finished");
+    lab.kill();
+    lab.start();
+    lab.wait_for_state(0, "finished");
+    lab.pledge(1);
+    lab.wait("the next sector finishes", |lab| {
+        lab.get("/api/v1/status")["finished"].as_u64() >= Some(2)
+    });
+    lab.kill();
+}
+
+fn fill(path: &std::path::Path) {
+    use std::io::Write;
+    let mut file = fs::File::create(path).unwrap();
+    for chunk in [65536, 4096, 1] {
+        while file.write_all(&vec![1; chunk]).is_ok() {}
+    }
+}

@@ -1,0 +1,208 @@
+//! What the scheduler promises, seen on the built program with the simulated engine.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::Lab;
+
+/// Fast phases and a fast chain.
+const QUICK: &str = "
+[simulated]
+p1_ms = 5
+p2_ms = 5
+p3_ms = 5
+p4_ms = 5
+p5_ms = 5
+p6_ms = 5
+[chain.lab]
+epoch_ms = 5
+challenge_delay = 2
+";
+
+fn quick(top: &str, more: &str) -> Lab {
+    Lab::with(&format!("auto_pledge = 0\n{top}\n[engine]\nkind = \"simulated\"\n{QUICK}\n{more}"))
+}
+
+fn position(history: &[String], word: &str) -> usize {
+    history
+        .iter()
+        .position(|line| line.contains(word))
+        .unwrap_or_else(|| panic!("no `{word}` in {history:?}"))
+}
+
+#[test]
+fn a_sector_goes_through_its_phases_in_order_and_p5_runs_beside_p4() {
+    let slow = QUICK.replace("p4_ms = 5", "p4_ms = 1500").replace("p5_ms = 5", "p5_ms = 200");
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    lab.start();
+    lab.pledge(1);
+    // Both are taken at the same time.
+    lab.wait("P4 and P5 run side by side", |lab| {
+        lab.row(0, 8) == Some((1, 0, 1)) && lab.row(0, 16) == Some((1, 0, 1))
+    });
+    lab.wait_for_state(0, "finished");
+    let history = lab.history(0);
+    let order = ["P1 started", "P1 succeeded", "P2 started", "P2 succeeded", "P3 started"];
+    let places: Vec<usize> = order.iter().map(|word| position(&history, word)).collect();
+    assert!(places.is_sorted(), "{history:?}");
+    assert!(position(&history, "P5 succeeded") < position(&history, "P4 succeeded"));
+    assert!(position(&history, "P4 succeeded") < position(&history, "P6 started"));
+    let sector = lab.sector(0);
+    assert_eq!(sector["simulated"], true);
+    for task_type in [1, 2, 4, 8, 16, 32] {
+        assert_eq!(lab.row(0, task_type), Some((1, 1, 0)));
+    }
+}
+
+#[test]
+fn the_32_gib_throttle_lets_one_sector_in_and_a_failed_one_holds_its_place_until_retried() {
+    let failure = "[[simulated.failure]]\nsector = 0\nphase = \"P2\"\nclass = \"operator\"\n";
+    let mut lab = quick("sector_size = \"32GiB\"", failure);
+    lab.start();
+    lab.pledge(2);
+    lab.wait_for_row(0, 2, (1, 1, 2));
+    assert_eq!(lab.sector(1), Value::Null, "the second sector was issued");
+    let status = lab.get("/api/v1/status");
+    assert_eq!(status["throttles"][0]["limit"], 1);
+    assert_eq!(status["throttles"][0]["outstanding"], 1);
+    assert_eq!(status["throttles"][0]["waiting"], 1);
+    let overview = lab.page("/");
+    assert!(overview.contains("Retry"), "the way out is on the first page");
+    let retried = lab.post("/api/v1/sectors/0/retry", &json!({})).expect("retried");
+    assert_eq!(retried, json!({ "retried": ["P2"] }));
+    lab.wait_for_state(0, "finished");
+    lab.wait_for_state(1, "finished");
+}
+
+#[test]
+fn a_refused_pre_commit_goes_straight_to_clean_and_4_8_and_16_never_run() {
+    let refuse =
+        QUICK.replace("challenge_delay = 2", "challenge_delay = 2\nrefuse_pre_commit = [0]");
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{refuse}"));
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_state(0, "given up");
+    for never in [4, 8, 16] {
+        assert_eq!(lab.row(0, never), None, "task {never}");
+    }
+    assert_eq!(lab.row(0, 32), Some((1, 1, 0)));
+    let scratch = support::files(&lab.path("sealbox-data/scratch"));
+    assert!(scratch.is_empty(), "left on scratch: {scratch:?}");
+    let history = lab.history(0);
+    position(&history, "eleted");
+}
+
+#[test]
+fn a_killed_box_goes_on_by_itself_whatever_phase_it_was_in() {
+    for (phase, task_type) in [("p1", 1), ("p2", 2), ("p3", 4), ("p4", 8), ("p5", 16), ("p6", 32)] {
+        let slow = QUICK.replace(&format!("{phase}_ms = 5"), &format!("{phase}_ms = 700"));
+        let text = format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}");
+        let mut lab = Lab::with(&text);
+        lab.start();
+        lab.pledge(1);
+        lab.wait_for_row(0, task_type, (1, 0, 1));
+        lab.kill();
+        lab.start();
+        lab.wait_for_state(0, "finished");
+        let history = lab.history(0);
+        position(&history, "nterrupted");
+        assert_eq!(lab.row(0, task_type), Some((1, 1, 0)));
+        assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty(), "{phase}");
+    }
+}
+
+#[test]
+fn a_box_killed_while_it_waits_for_the_seed_waits_for_the_same_epoch() {
+    let slow = QUICK
+        .replace("epoch_ms = 5", "epoch_ms = 100")
+        .replace("challenge_delay = 2", "challenge_delay = 20");
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_state(0, "wait seed");
+    let promised = lab.sector(0)["pre_commit"]["seed_epoch"].clone();
+    assert!(promised.is_u64());
+    lab.kill();
+    lab.start();
+    assert_eq!(lab.sector(0)["pre_commit"]["seed_epoch"], promised);
+    lab.wait_for_state(0, "finished");
+    assert_eq!(lab.sector(0)["seed_epoch"], promised);
+}
+
+#[test]
+fn every_acknowledged_order_is_there_after_a_kill() {
+    let mut lab = quick("", "");
+    for round in 1..=5u64 {
+        lab.start();
+        lab.pledge(2);
+        lab.kill();
+        lab.start();
+        lab.wait("all sectors of all orders", |lab| {
+            lab.sector(round * 2 - 1)["state"] == "finished"
+        });
+        lab.kill();
+    }
+}
+
+#[test]
+fn a_panic_in_a_phase_is_an_attempt_that_failed_and_is_tried_again() {
+    let panic = "[[simulated.failure]]\nphase = \"P3\"\npanic = true\n";
+    let mut lab = quick("", panic);
+    lab.start();
+    lab.pledge(1);
+    lab.wait("the panic's message with the task", |lab| {
+        let sector = lab.sector(0);
+        let tasks = sector["tasks"].as_array().cloned().unwrap_or_default();
+        tasks.iter().any(|task| task["error"].as_str().is_some_and(|e| e.contains("panicked")))
+    });
+    lab.wait_for(Duration::from_secs(30), "finished", |lab| lab.sector(0)["state"] == "finished");
+}
+
+#[test]
+fn retry_from_the_command_line_puts_a_failed_task_back() {
+    let failure = "[[simulated.failure]]\nphase = \"P6\"\nclass = \"operator\"\n";
+    let mut lab = quick("", failure);
+    lab.start();
+    lab.json(&["pledge", "2"]);
+    lab.wait_for_row(0, 32, (1, 1, 2));
+    lab.wait_for_row(1, 32, (1, 1, 2));
+    let failed = lab.json(&["tasks", "--type", "32", "--status", "2"]);
+    assert_eq!(failed["tasks"].as_array().map(Vec::len), Some(2), "{failed}");
+    let retried = lab.cli(&["retry", "0"]);
+    assert!(retried.status.success(), "{}", support::text(&retried.stderr));
+    lab.wait_for_state(0, "finished");
+    assert_eq!(lab.row(1, 32), Some((1, 1, 2)), "the other one still waits");
+    assert!(lab.cli(&["retry", "--all"]).status.success());
+    lab.wait_for_state(1, "finished");
+}
+
+#[test]
+fn an_abort_waits_for_the_running_attempt_and_then_cleans_up() {
+    let slow = QUICK.replace("p2_ms = 5", "p2_ms = 500");
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_row(0, 2, (1, 0, 1));
+    let aborted = lab.post("/api/v1/sectors/0/abort", &json!({})).expect("aborted");
+    assert_eq!(aborted["now"], false, "the attempt runs: {aborted}");
+    lab.wait_for_state(0, "given up");
+    assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty());
+}
+
+#[test]
+fn sigterm_lets_what_runs_finish_and_starts_nothing_new() {
+    let slow = QUICK.replace("p1_ms = 5", "p1_ms = 800");
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_row(0, 1, (1, 0, 1));
+    lab.signal("-TERM");
+    assert_eq!(lab.wait_for_end(), Some(0));
+    lab.start();
+    let history = lab.history(0);
+    position(&history, "P1 succeeded");
+    assert!(!history.iter().any(|line| line.contains("nterrupted")), "{history:?}");
+    lab.wait_for_state(0, "finished");
+}

@@ -1,0 +1,185 @@
+//! Real sectors through the real binary with the real proofs. Slow: a SNARK takes about a minute on
+//! two cores, and the first run ever makes the lab parameters, about ten minutes.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use filecoin_proofs_api::seal::verify_seal;
+use filecoin_proofs_api::{RegisteredSealProof, SectorId};
+use serde_json::Value;
+use support::Lab;
+
+/// Parameters, and then a SNARK, on a machine that may be busy.
+const PATIENCE: Duration = Duration::from_secs(45 * 60);
+
+/// One SNARK at a time: each takes all cores and 2.5 GB. And the library, here and in the box,
+/// looks for parameters where the tests keep them.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    static ENVIRONMENT: Once = Once::new();
+    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    ENVIRONMENT.call_once(|| {
+        fs::create_dir_all(support::parameters()).expect("a place for the parameters");
+        // SAFETY: the tests of this file run one at a time behind the lock, and no other thread
+        // reads the environment while it is set.
+        unsafe { std::env::set_var("FIL_PROOFS_PARAMETER_CACHE", support::parameters()) };
+    });
+    guard
+}
+
+fn bytes<const N: usize>(sector: &Value, field: &str) -> [u8; N] {
+    let text = sector[field].as_str().unwrap_or_else(|| panic!("no {field} in {sector}"));
+    hex::decode(text).expect("hex").try_into().expect("the right length")
+}
+
+/// Checks the seal as a third party would: from `sector N --json` and the library alone.
+fn verifies(sector: &Value) -> bool {
+    assert_eq!(sector["seal_proof"], "StackedDrg2KiBV1_1");
+    let number = sector["number"].as_u64().expect("a number");
+    let proof = hex::decode(sector["proof"].as_str().expect("a proof")).expect("hex");
+    assert_eq!(proof.len(), 192);
+    verify_seal(
+        RegisteredSealProof::StackedDrg2KiBV1_1,
+        bytes(sector, "comm_r"),
+        bytes(sector, "comm_d"),
+        bytes(sector, "prover_id"),
+        SectorId::from(number),
+        bytes(sector, "ticket"),
+        bytes(sector, "seed"),
+        &proof,
+    )
+    .expect("the proof can be checked")
+}
+
+fn path<'a>(value: &'a Value, field: &str) -> &'a Path {
+    Path::new(value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")))
+}
+
+fn wait_until_finished(lab: &Lab, number: u64) -> Value {
+    lab.wait_for(PATIENCE, "the sector is finished", |lab| {
+        let sector = lab.sector(number);
+        assert!(sector["attention"].is_null(), "it needs a person: {}", sector["attention"]);
+        sector["state"] == "finished"
+    });
+    lab.json(&["sector", &number.to_string()])
+}
+
+#[test]
+fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
+    let _alone = alone();
+    let mut lab = Lab::with("");
+    // Nothing but the program: its built-in configuration is the repository's appliance.toml.
+    fs::remove_file(lab.path("appliance.toml")).unwrap();
+    let address = format!("127.0.0.1:{}", lab.port);
+    let parameters = support::parameters();
+    lab.launch(&[
+        ("SEALBOX_WEB_LISTEN", &address),
+        ("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().expect("UTF-8")),
+    ]);
+    lab.wait_until_it_answers();
+    lab.wait_for(PATIENCE, "the sector is finished", |lab| lab.sector(0)["state"] == "finished");
+    let output = lab
+        .sealbox()
+        .env("SEALBOX_WEB_LISTEN", &address)
+        .args(["sector", "0", "--json"])
+        .output()
+        .unwrap();
+    let sector: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+
+    assert!(verifies(&sector));
+    let mut forged = sector.clone();
+    forged["comm_r"] = sector["comm_d"].clone();
+    assert!(!verifies(&forged), "the check can fail");
+
+    assert_eq!(sector["miner"], "t01000");
+    assert_eq!(sector["simulated"], false);
+    assert!(sector["comm_r_cid"].as_str().unwrap().starts_with("bagboea4b5abc"));
+    assert!(sector["comm_d_cid"].as_str().unwrap().starts_with("baga6ea4seaq"));
+
+    let stored = &sector["stored"];
+    assert_eq!(fs::metadata(path(stored, "replica")).unwrap().len(), 2048);
+    let cache = path(stored, "cache");
+    for name in ["p_aux", "t_aux", "sc-02-data-tree-r-last.dat"] {
+        assert!(cache.join(name).is_file(), "{name} is stored");
+    }
+    assert!(path(stored, "manifest").is_file());
+    let left = support::files(&lab.path("sealbox-data/scratch"));
+    assert!(left.is_empty(), "left on scratch: {left:?}");
+
+    let history = lab.history(0).join("\n");
+    assert!(history.contains("eleted"), "the deletions are in the history: {history}");
+}
+
+const MANUAL: &str = "auto_pledge = 0\n[chain.lab]\nepoch_ms = 200\nchallenge_delay = 2\n";
+
+/// Starts the box with the tests' parameters.
+fn start(lab: &mut Lab) {
+    let parameters = support::parameters();
+    lab.launch(&[("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().expect("UTF-8"))]);
+    lab.wait_until_it_answers();
+}
+
+fn was_interrupted(lab: &Lab, number: u64, phase: &str) -> bool {
+    let line = format!("{phase} interrupted");
+    lab.history(number).iter().any(|what| what.contains(&line))
+}
+
+/// Kills the box in the midst of a P2: as soon as one of its trees appears. P2 of 2 KiB takes
+/// milliseconds, so it may take some sectors until one is hit; the others are aborted.
+fn kill_in_p2(lab: &mut Lab) -> u64 {
+    for number in 0..50 {
+        lab.pledge(1);
+        let cache = lab.path(&format!("sealbox-data/scratch/cache/s-t01000-{number}"));
+        let tree = cache.join("sc-02-data-tree-c.dat");
+        let start_of_wait = Instant::now();
+        while !tree.exists() {
+            assert!(start_of_wait.elapsed() < support::PATIENCE, "no P2: {}", lab.messages());
+            std::hint::spin_loop();
+        }
+        lab.kill();
+        start(lab);
+        if was_interrupted(lab, number, "P2") {
+            return number;
+        }
+        drop(lab.post(&format!("/api/v1/sectors/{number}/abort"), &Value::Null));
+        lab.wait_for_state(number, "given up");
+    }
+    panic!("no P2 was hit");
+}
+
+/// Seconds of processor time that the box has used.
+fn cpu_seconds(lab: &Lab) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", lab.pid())).expect("its stat");
+    let after_name = stat.rsplit(')').next().expect("fields after the name");
+    let ticks: u64 =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
+    ticks / 100
+}
+
+#[test]
+fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
+    let _alone = alone();
+    let mut lab = Lab::with(MANUAL);
+    start(&mut lab);
+    let number = kill_in_p2(&mut lab);
+
+    lab.wait_for(PATIENCE, "the parameters are there and P4 runs", |lab| {
+        let made = lab.get("/api/v1/params")["state"] != "making";
+        made && lab.row(number, 8) == Some((1, 0, 1))
+    });
+    // Deep enough in for the SNARK to be under way.
+    let before = cpu_seconds(&lab);
+    lab.wait("C2 has used some processor time", |lab| cpu_seconds(lab) > before + 8);
+    assert_eq!(lab.row(number, 8), Some((1, 0, 1)), "C2 was over before it could be killed");
+    lab.kill();
+    start(&mut lab);
+    assert!(was_interrupted(&lab, number, "P4"), "{:?}", lab.history(number));
+
+    let sector = wait_until_finished(&lab, number);
+    assert!(verifies(&sector));
+    assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty());
+}

@@ -1,0 +1,272 @@
+//! Drives the built binary as an operator would: starts it in a directory of its own, asks its API,
+//! runs its commands, kills it.
+#![allow(dead_code, reason = "each test binary uses its part of it")]
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The longest any condition is waited for, unless the test says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A directory with a configuration, and the box that runs in it, if one does.
+pub struct Lab {
+    pub dir: TempDir,
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Lab {
+    /// A simulated box with these lines in its configuration, beside the defaults of the tests.
+    pub fn simulated(more: &str) -> Self {
+        Self::with(&format!("auto_pledge = 0\n{more}\n[engine]\nkind = \"simulated\"\n"))
+    }
+
+    /// `text` comes first in the file: it may begin with top-level keys.
+    pub fn with(text: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let port = free_port();
+        let lab = Self { dir, port, child: None };
+        lab.configure(text);
+        lab
+    }
+
+    pub fn configure(&self, text: &str) {
+        let web = format!("[web]\nlisten = \"127.0.0.1:{}\"\n", self.port);
+        fs::write(self.path("appliance.toml"), format!("{text}\n{web}")).expect("configuration");
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    /// The program, in the lab's directory.
+    pub fn sealbox(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealbox"));
+        command.current_dir(self.dir.path());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn cli(&self, args: &[&str]) -> Output {
+        self.sealbox().args(args).output().expect("sealbox runs")
+    }
+
+    /// Runs a command with `--json` that must succeed.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let output = self.sealbox().args(args).arg("--json").output().expect("sealbox runs");
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON on standard output")
+    }
+
+    /// Starts the box and waits until it answers.
+    pub fn start(&mut self) -> &mut Self {
+        self.launch(&[]);
+        self.wait_until_it_answers();
+        self
+    }
+
+    pub fn launch(&mut self, env: &[(&str, &str)]) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = fs::File::create(self.path("stderr.txt")).expect("a file for its messages");
+        let child = self
+            .sealbox()
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("sealbox starts");
+        self.child = Some(child);
+    }
+
+    pub fn wait_until_it_answers(&mut self) {
+        let start = Instant::now();
+        while self.try_get("/api/v1/status").is_none() {
+            if let Some(child) = &mut self.child
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                panic!("sealbox ended with {status}: {}", self.messages());
+            }
+            assert!(start.elapsed() < PATIENCE, "no answer: {}", self.messages());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.pid().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for its end; the exit code.
+    pub fn wait_for_end(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().expect("its status") {
+                return status.code();
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end: {}", self.messages());
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// What it has written to standard error since it was started.
+    pub fn messages(&self) -> String {
+        fs::read_to_string(self.path("stderr.txt")).unwrap_or_default()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn try_get(&self, path: &str) -> Option<Value> {
+        let mut response = ureq::get(self.url(path)).call().ok()?;
+        response.body_mut().read_json().ok()
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        self.try_get(path).unwrap_or_else(|| panic!("{path}: {}", self.messages()))
+    }
+
+    /// A page's HTML.
+    pub fn page(&self, path: &str) -> String {
+        let mut response = ureq::get(self.url(path)).call().expect("the page");
+        response.body_mut().read_to_string().expect("the page's text")
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value, u16> {
+        match ureq::post(self.url(path)).send_json(body) {
+            Ok(mut response) => Ok(response.body_mut().read_json().unwrap_or(Value::Null)),
+            Err(ureq::Error::StatusCode(code)) => Err(code),
+            Err(other) => panic!("{path}: {other}"),
+        }
+    }
+
+    pub fn pledge(&self, count: u64) {
+        self.post("/api/v1/orders", &serde_json::json!({ "count": count })).expect("an order");
+    }
+
+    pub fn sector(&self, number: u64) -> Value {
+        self.try_get(&format!("/api/v1/sectors/{number}")).unwrap_or(Value::Null)
+    }
+
+    /// Waits until the condition holds.
+    pub fn wait(&self, what: &str, condition: impl FnMut(&Self) -> bool) {
+        self.wait_for(PATIENCE, what, condition);
+    }
+
+    pub fn wait_for(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut condition: impl FnMut(&Self) -> bool,
+    ) {
+        let start = Instant::now();
+        while !condition(self) {
+            if start.elapsed() > patience {
+                panic!("waited in vain: {what}\n{}", self.messages());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    pub fn wait_for_state(&self, number: u64, state: &str) {
+        self.wait(&format!("sector {number} {state}"), |lab| lab.sector(number)["state"] == state);
+    }
+
+    /// Waits until the phase's task has this row: (is_taken, is_finished, result_status).
+    pub fn wait_for_row(&self, number: u64, task_type: u64, row: (u64, u64, u64)) {
+        let what = format!("task {task_type} of sector {number} at {row:?}");
+        self.wait(&what, |lab| lab.row(number, task_type) == Some(row));
+    }
+
+    pub fn row(&self, number: u64, task_type: u64) -> Option<(u64, u64, u64)> {
+        let sector = self.sector(number);
+        let tasks = sector["tasks"].as_array()?;
+        let task = tasks.iter().find(|task| task["task_type"] == task_type)?;
+        let field = |name: &str| task[name].as_u64();
+        Some((field("is_taken")?, field("is_finished")?, field("result_status")?))
+    }
+
+    /// The sector's history, in words, in order.
+    pub fn history(&self, number: u64) -> Vec<String> {
+        let sector = self.sector(number);
+        let history = sector["history"].as_array().cloned().unwrap_or_default();
+        let word = |entry: &Value| entry["what"].as_str().unwrap_or_default().to_owned();
+        history.iter().map(word).collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// All files below a directory, by relative path.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut todo = vec![dir.to_path_buf()];
+    while let Some(next) = todo.pop() {
+        for entry in fs::read_dir(&next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                todo.push(path);
+            } else {
+                found.push(path.strip_prefix(dir).expect("below it").to_path_buf());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Where tests keep the Groth parameters between runs: outside the clone.
+pub fn parameters() -> PathBuf {
+    if let Some(dir) = std::env::var_os("FIL_PROOFS_PARAMETER_CACHE") {
+        return PathBuf::from(dir);
+    }
+    let home = PathBuf::from(std::env::var_os("HOME").expect("a home directory"));
+    home.join(".cache/sealbox/parameters")
+}
+
+pub fn read_to_end(mut from: impl Read) -> String {
+    let mut text = String::new();
+    from.read_to_string(&mut text).expect("text");
+    text
+}
