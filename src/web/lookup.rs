@@ -90,6 +90,8 @@ pub struct TaskParams {
     pub is_taken: Option<String>,
     pub is_finished: Option<String>,
     pub sector: Option<String>,
+    /// `cursor` says the same.
+    #[serde(alias = "cursor")]
     pub after: Option<String>,
     pub limit: Option<String>,
     /// `csv` or `json` instead of the page.

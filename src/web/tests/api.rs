@@ -159,6 +159,7 @@ fn the_fleet_s_question_has_the_fleet_s_answer() {
     let next = first["next"].as_str().unwrap();
     let second = site.get(&format!("/api/v1/tasks?limit=2&after={next}")).json();
     assert_eq!(second["tasks"][0]["phase"], "P3");
+    assert_eq!(site.get(&format!("/api/v1/tasks?limit=2&cursor={next}")).json(), second);
 }
 
 #[test]

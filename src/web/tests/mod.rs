@@ -4,6 +4,5 @@ mod actions;
 mod api;
 mod hostile;
 mod live;
-mod look;
 mod pages;
 mod site;
