@@ -141,13 +141,10 @@ impl<'a> Tmpfs<'a> {
     fn mount(at: &'a std::path::Path, size: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let size = format!("size={size}");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
-        mounted_ok(mounted).then_some(Self(at))
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(at))
     }
-}
-
-fn mounted_ok(command: &mut Command) -> bool {
-    command.status().is_ok_and(|status| status.success())
 }
 
 impl Drop for Tmpfs<'_> {

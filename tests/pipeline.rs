@@ -68,8 +68,7 @@ fn the_32_gib_throttle_lets_one_sector_in_and_a_failed_one_holds_its_place_until
     assert_eq!(status["throttles"][0]["limit"], 1);
     assert_eq!(status["throttles"][0]["outstanding"], 1);
     assert_eq!(status["throttles"][0]["waiting"], 1);
-    let overview = lab.page("/");
-    assert!(overview.contains("Retry"), "the way out is on the first page");
+    lab.wait("the way out is on the first page", |lab| lab.page("/").contains("Retry P2"));
     let retried = lab.post("/api/v1/sectors/0/retry", &json!({})).expect("retried");
     assert_eq!(retried, json!({ "retried": ["P2"] }));
     lab.wait_for_state(0, "finished");
@@ -91,7 +90,7 @@ fn a_refused_pre_commit_goes_straight_to_clean_and_4_8_and_16_never_run() {
     let scratch = support::files(&lab.path("sealbox-data/scratch"));
     assert!(scratch.is_empty(), "left on scratch: {scratch:?}");
     let history = lab.history(0);
-    position(&history, "eleted");
+    position(&history, "deleted");
 }
 
 #[test]
@@ -107,7 +106,7 @@ fn a_killed_box_goes_on_by_itself_whatever_phase_it_was_in() {
         lab.start();
         lab.wait_for_state(0, "finished");
         let history = lab.history(0);
-        position(&history, "nterrupted");
+        position(&history, "interrupted");
         assert_eq!(lab.row(0, task_type), Some((1, 1, 0)));
         assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty(), "{phase}");
     }
@@ -203,6 +202,6 @@ fn sigterm_lets_what_runs_finish_and_starts_nothing_new() {
     lab.start();
     let history = lab.history(0);
     position(&history, "P1 succeeded");
-    assert!(!history.iter().any(|line| line.contains("nterrupted")), "{history:?}");
+    assert!(!history.iter().any(|line| line.contains("interrupted")), "{history:?}");
     lab.wait_for_state(0, "finished");
 }

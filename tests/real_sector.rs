@@ -111,7 +111,7 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
     assert!(left.is_empty(), "left on scratch: {left:?}");
 
     let history = lab.history(0).join("\n");
-    assert!(history.contains("eleted"), "the deletions are in the history: {history}");
+    assert!(history.contains("deleted"), "the deletions are in the history: {history}");
 }
 
 const MANUAL: &str = "auto_pledge = 0\n[chain.lab]\nepoch_ms = 200\nchallenge_delay = 2\n";

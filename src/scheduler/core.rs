@@ -116,14 +116,16 @@ impl Core {
             effects: Vec::new(),
             assignments: Vec::new(),
         };
+        let mut named: BTreeMap<String, usize> = BTreeMap::new();
         for (index, (phases, num)) in groups.iter().enumerate() {
             let first = core.workers.len();
             let name = group_name(phases);
-            core.workers.extend((0..*num).map(|n| Worker {
-                name: format!("{name}.{index}-{n}"),
-                group: index,
-                doing: None,
-            }));
+            for _ in 0..*num {
+                let n = named.entry(name.clone()).or_default();
+                let name = format!("{name}-{n}");
+                *n += 1;
+                core.workers.push(Worker { name, group: index, doing: None });
+            }
             let idle = (first..core.workers.len()).rev().map(WorkerId).collect();
             core.crews.push(Crew { phases: phases.clone(), total: *num, idle });
         }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::show::{now, rfc3339};
 use super::{SectorPaths, WebState, words};
 use crate::domain::admission::Counts;
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::Order;
@@ -148,6 +148,10 @@ pub struct Stored {
 pub struct HistoryLine {
     pub seq: u64,
     pub at: String,
+    /// The event's name, constant, for programs.
+    pub event: &'static str,
+    pub phase: Option<&'static str>,
+    /// The same in words, for people.
     pub what: String,
 }
 
@@ -346,5 +350,10 @@ fn order_row(order: &Order) -> OrderRow {
 
 fn history_line(entry: &Entry) -> HistoryLine {
     let (_, what) = words::happened(&entry.happened);
-    HistoryLine { seq: entry.seq.0, at: rfc3339(entry.at), what }
+    let (event, phase) = match &entry.happened {
+        Happened::Sector { event, .. } => (event.name(), event.phase()),
+        Happened::Box(_) => ("box", None),
+    };
+    let phase = phase.map(Phase::short_name);
+    HistoryLine { seq: entry.seq.0, at: rfc3339(entry.at), event, phase, what }
 }

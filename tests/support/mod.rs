@@ -207,12 +207,13 @@ impl Lab {
         Some((field("is_taken")?, field("is_finished")?, field("result_status")?))
     }
 
-    /// The sector's history, in words, in order.
+    /// The sector's history in order, each as in `P1 started` or `deleted`.
     pub fn history(&self, number: u64) -> Vec<String> {
         let sector = self.sector(number);
         let history = sector["history"].as_array().cloned().unwrap_or_default();
-        let word = |entry: &Value| entry["what"].as_str().unwrap_or_default().to_owned();
-        history.iter().map(word).collect()
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let word = |entry: &Value| format!("{} {}", text(&entry["phase"]), text(&entry["event"]));
+        history.iter().map(|entry| word(entry).trim().to_owned()).collect()
     }
 }
 
