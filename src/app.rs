@@ -15,15 +15,16 @@ use crate::chain::lab::Lab;
 use crate::config::{ChainConfig, Config, EngineConfig};
 use crate::domain::failure::Failure;
 use crate::domain::layout::{Scratch, StorageRoot};
+use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
 use crate::engine::filecoin::settings;
 use crate::engine::filecoin::{FilecoinEngine, Hooks};
 use crate::engine::simulated::SimulatedEngine;
-use crate::engine::{Engine, EngineKind};
+use crate::engine::{Engine, EngineKind, ParametersState};
 use crate::scheduler::Handle;
 use crate::scheduler::core::{Core, Past, Settings};
 use crate::scheduler::messenger::Messenger;
-use crate::scheduler::run::{Clock, Scheduler};
+use crate::scheduler::run::{Clock, Input, Scheduler};
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
 use crate::store::{OpenOptions, StageKind, StoreError};
@@ -101,8 +102,10 @@ async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
         active: recovered.active,
         report: recovered.report,
     };
-    let core = Core::new(settings(&config, engine.kind()), &groups(&config), past);
     let (input_sender, inputs) = mpsc::unbounded_channel();
+    let mut core = Core::new(settings(&config, engine.kind()), &groups(&config), past);
+    core.hold(Phase::P4, awaited_parameters(&*engine));
+    tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
     let tools = Arc::new(tools(&config, engine.clone()));
@@ -205,7 +208,7 @@ fn settings(config: &Config, engine: EngineKind) -> Settings {
     }
 }
 
-fn groups(config: &Config) -> Vec<(BTreeSet<crate::domain::phase::Phase>, usize)> {
+fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
     let group = |group: &crate::config::WorkerGroup| {
         (group.phases.iter().copied().collect(), group.num as usize)
     };
@@ -218,6 +221,34 @@ fn tools(config: &Config, engine: Arc<dyn Engine>) -> Tools {
         scratch: Scratch::new(&config.scratch),
         storage: config.storage.iter().map(StorageRoot::new).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+    }
+}
+
+/// C2 is not started while the parameters are being made: it would hold a worker and only wait. It
+/// is started when they are missing, to say so with its failure.
+fn awaited_parameters(engine: &dyn Engine) -> Option<String> {
+    match engine.parameters() {
+        ParametersState::Checking => Some("the parameters are being checked".to_owned()),
+        ParametersState::Making { .. } => Some("the lab parameters are being made".to_owned()),
+        ParametersState::NotNeeded
+        | ParametersState::LabMade { .. }
+        | ParametersState::Production { .. }
+        | ParametersState::Missing { .. } => None,
+    }
+}
+
+/// Tells the scheduler whenever that changes.
+async fn watch_parameters(
+    engine: Arc<dyn Engine>,
+    mut changes: watch::Receiver<u64>,
+    inputs: mpsc::UnboundedSender<Input>,
+) {
+    loop {
+        let hold = Input::Hold { phase: Phase::P4, waits_for: awaited_parameters(&*engine) };
+        // Both ends go only when the process stops.
+        if inputs.send(hold).is_err() || changes.changed().await.is_err() {
+            return;
+        }
     }
 }
 

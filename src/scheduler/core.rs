@@ -90,6 +90,8 @@ pub struct Core {
     given_up: u64,
     report: Vec<String>,
     stopping: bool,
+    /// Phases that may not start now, each with what it waits for.
+    held: BTreeMap<Phase, String>,
     entries: Vec<Entry>,
     changed: BTreeMap<SectorNumber, Arc<Sector>>,
     effects: Vec<(SectorNumber, Effect)>,
@@ -111,6 +113,7 @@ impl Core {
             given_up: past.given_up,
             report: past.report,
             stopping: false,
+            held: BTreeMap::new(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
             effects: Vec::new(),
@@ -168,6 +171,14 @@ impl Core {
     /// Nothing new starts from now on.
     pub fn stop(&mut self) {
         self.stopping = true;
+    }
+
+    /// Keeps a phase from starting for as long as there is something it waits for.
+    pub fn hold(&mut self, phase: Phase, waits_for: Option<String>) {
+        match waits_for {
+            Some(why) => self.held.insert(phase, why),
+            None => self.held.remove(&phase),
+        };
     }
 
     pub fn running(&self) -> usize {
@@ -317,6 +328,7 @@ impl Core {
             throttles: self.throttles(),
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
+            held: self.held.clone(),
             stopping: self.stopping,
             trouble: None,
             report: self.report.clone(),
@@ -369,6 +381,7 @@ impl Core {
             groups: self.crews.iter().map(group).collect(),
             max_outstanding: self.settings.max_outstanding.clone(),
             intake_open: !self.box_state.intake_paused,
+            held: self.held.keys().copied().collect(),
         }
     }
 

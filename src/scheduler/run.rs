@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
@@ -38,6 +39,8 @@ pub enum Input {
     Ended { worker: WorkerId, sector: SectorNumber, event: Event },
     /// The chain answered.
     Chain { sector: SectorNumber, event: Event },
+    /// A phase has to wait for something, or no longer has to.
+    Hold { phase: Phase, waits_for: Option<String> },
     /// The chain gives no answer (or does again).
     ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
 }
@@ -230,6 +233,10 @@ impl Loop {
                 if let Err(illegal) = self.s.core.happen(sector, event, now) {
                     tracing::debug!(sector = sector.0, %illegal, "the chain's answer is not needed");
                 }
+            }
+            Input::Hold { phase, waits_for } => {
+                self.view_stale = true;
+                self.s.core.hold(phase, waits_for);
             }
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;

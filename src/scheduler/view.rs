@@ -1,5 +1,6 @@
 //! The box at a moment, for pages and API: made by the scheduler, read by everyone.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -36,6 +37,8 @@ pub struct BoxView {
     pub throttles: Vec<ThrottleView>,
     pub orders: Vec<Order>,
     pub intake_paused: bool,
+    /// Phases that may not start now, each with what it waits for.
+    pub held: BTreeMap<Phase, String>,
     /// Stop was asked for: nothing new starts.
     pub stopping: bool,
     /// The box cannot write its journal: no work starts until it can.

@@ -143,6 +143,8 @@ pub struct Capacity {
     /// The throttle: how many sectors of a size may be outstanding. No entry: no limit.
     pub max_outstanding: BTreeMap<SectorSize, u64>,
     pub intake_open: bool,
+    /// Phases that may not start now: what they need is still being made.
+    pub held: BTreeSet<Phase>,
 }
 
 impl Capacity {
@@ -182,7 +184,7 @@ pub fn admit(
 fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp) -> Vec<Start> {
     let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
     let mut starts = Vec::new();
-    for phase in BY_URGENCY {
+    for phase in BY_URGENCY.into_iter().filter(|phase| !capacity.held.contains(phase)) {
         let due = queue
             .later
             .iter()

@@ -79,6 +79,7 @@ fn capacity(groups: &[Group], limits: &[(SectorSize, u64)]) -> Capacity {
         groups: groups.to_vec(),
         max_outstanding: limits.iter().copied().collect(),
         intake_open: true,
+        held: BTreeSet::new(),
     }
 }
 
@@ -127,6 +128,20 @@ fn a_paused_intake_issues_nothing_and_lets_what_is_there_go_on() {
     let number = SectorNumber(yard.ready_for_p1(OrderId(0), SectorSize::KiB2));
     let mut capacity = capacity(&[group(&Phase::ALL, 8)], &[]);
     capacity.intake_open = false;
+    let start = Start::Task { sector: number, phase: Phase::P1, group: 0 };
+    assert_eq!(yard.admit(&capacity), [start]);
+}
+
+#[test]
+fn a_held_phase_does_not_start_and_holds_up_no_other() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 2);
+    let number = SectorNumber(yard.ready_for_p1(OrderId(0), SectorSize::KiB2));
+    let mut capacity = capacity(&[group(&Phase::ALL, 8)], &[]);
+    capacity.intake_open = false;
+    capacity.held.insert(Phase::P1);
+    assert_eq!(yard.admit(&capacity), []);
+    capacity.held = [Phase::P4].into();
     let start = Start::Task { sector: number, phase: Phase::P1, group: 0 };
     assert_eq!(yard.admit(&capacity), [start]);
 }

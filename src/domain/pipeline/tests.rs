@@ -157,11 +157,17 @@ const TO_P6: &str = "ticket, start P1, ok P1, start P2, ok P2, precommitted, see
                      ok P3, start P4, ok P4, committed, start P5, ok P5";
 
 /// How to get there; what is legal there and where it leads. All else is illegal.
-fn table() -> Vec<(String, &'static str, Vec<(String, &'static str)>)> {
+struct Row {
+    history: String,
+    is: &'static str,
+    legal: BTreeMap<String, &'static str>,
+}
+
+fn table() -> Vec<Row> {
     let mut table = Vec::new();
-    let mut row = |history: &str, is: &'static str, legal: &[(&str, &'static str)]| {
+    let mut row = |history: &str, is, legal: &[(&str, &'static str)]| {
         let legal = legal.iter().map(|(event, to)| ((*event).to_owned(), *to)).collect();
-        table.push((history.to_owned(), is, legal));
+        table.push(Row { history: history.to_owned(), is, legal });
     };
     let to = |base: &str, more: &str| format!("{base}, {more}");
 
@@ -410,10 +416,9 @@ fn table() -> Vec<(String, &'static str, Vec<(String, &'static str)>)> {
 #[test]
 fn every_situation_decides_every_event_as_the_table_says() {
     let events = every_event();
-    for (history, is, legal) in table() {
+    for Row { history, is, legal } in table() {
         let sector = after(&history);
         assert_eq!(situation(&sector), is, "after: {history}");
-        let legal: BTreeMap<String, &str> = legal.into_iter().collect();
         for name in &events {
             let stamp = Stamp { seq: Seq(99), at: Timestamp(99) };
             let result = apply(&sector, stamp, &event(name)).map(|(next, _)| situation(&next));
