@@ -42,6 +42,7 @@ impl Client {
             // A proxy of the environment is for the world outside, not for this machine.
             .proxy(None)
             .max_redirects(0)
+            .user_agent(concat!("sealbox/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_global(Some(ANSWER_LIMIT))
             .build();

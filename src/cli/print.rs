@@ -145,10 +145,8 @@ pub fn sector(value: &Value) -> String {
     if value.get("simulated").and_then(Value::as_bool).unwrap_or_default() {
         text.push_str("SIMULATED: this is no sealed sector\n");
     }
-    let drawn = |name: &str| match value.get(name).filter(|drawn| drawn.is_object()) {
-        Some(drawn) => {
-            format!("{} (epoch {})", cell(drawn.get("value")), cell(drawn.get("epoch")))
-        }
+    let drawn = |name: &str, epoch: &str| match value.get(name).and_then(Value::as_str) {
+        Some(hex) => format!("{hex} (epoch {})", cell(value.get(epoch))),
         None => "-".to_owned(),
     };
     let proof = match value.get("proof").and_then(Value::as_str) {
@@ -162,8 +160,8 @@ pub fn sector(value: &Value) -> String {
         plain("size"),
         plain("state"),
         plain("seal_proof"),
-        ("ticket", drawn("ticket")),
-        ("seed", drawn("seed")),
+        ("ticket", drawn("ticket", "ticket_epoch")),
+        ("seed", drawn("seed", "seed_epoch")),
         plain("comm_d_cid"),
         plain("comm_r_cid"),
         ("proof", proof),

@@ -188,7 +188,7 @@ impl SectorDetail {
             tasks: tasks.collect(),
             history: history.iter().map(history_line).collect(),
             attention: attention(sector),
-            standing: words::standing(sector),
+            standing: words::standing(sector, &state.handle.view().held),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Events and states in words.
 
+use std::collections::BTreeMap;
+
 use super::show::plural;
 use super::strip::Look;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
@@ -92,8 +94,12 @@ fn box_words(event: &BoxEvent) -> String {
     }
 }
 
+/// Phases that may not start now, each with what it waits for.
+pub type Held = BTreeMap<Phase, String>;
+
 /// Where the sector stands now, in a sentence.
-pub fn standing(sector: &Sector) -> String {
+pub fn standing(sector: &Sector, held: &Held) -> String {
+    let work_words = |phase, work| work_words(phase, work, held);
     let ending = if sector.giving_up.is_some() {
         " It was aborted: it is given up as soon as what runs has ended."
     } else {
@@ -109,7 +115,7 @@ pub fn standing(sector: &Sector) -> String {
         }
         Stage::P3 { work, .. } => work_words(Phase::P3, work),
         Stage::Proving { snark, copying, .. } => {
-            format!("{} {}", snark_words(snark), copying_words(copying))
+            format!("{} {}", snark_words(snark, held), copying_words(copying, held))
         }
         Stage::P6 { cleaning: Cleaning::Sealed { .. }, work } => format!(
             "Sealed and stored. {} Local files go only once the stored copy is proven.",
@@ -126,11 +132,12 @@ pub fn standing(sector: &Sector) -> String {
     now + ending
 }
 
-fn work_words(phase: Phase, work: &Work) -> String {
+fn work_words(phase: Phase, work: &Work, held: &Held) -> String {
     match work {
-        Work::Ready { not_before: None, .. } => {
-            format!("{phase} ({}) is queued for a worker.", phase.what())
-        }
+        Work::Ready { not_before: None, .. } => match held.get(&phase) {
+            Some(why) => format!("{phase} ({}) waits: {why}.", phase.what()),
+            None => format!("{phase} ({}) is queued for a worker.", phase.what()),
+        },
         Work::Ready { not_before: Some(_), tries } => format!(
             "{phase} ({}) failed {} and is tried again by itself.",
             phase.what(),
@@ -141,9 +148,9 @@ fn work_words(phase: Phase, work: &Work) -> String {
     }
 }
 
-fn snark_words(snark: &Snark) -> String {
+fn snark_words(snark: &Snark, held: &Held) -> String {
     match snark {
-        Snark::P4 { work } => work_words(Phase::P4, work),
+        Snark::P4 { work } => work_words(Phase::P4, work, held),
         Snark::Committing { refused: None, .. } => {
             "The proof is made; its commit is being sent.".to_owned()
         }
@@ -154,9 +161,9 @@ fn snark_words(snark: &Snark) -> String {
     }
 }
 
-fn copying_words(copying: &Copying) -> String {
+fn copying_words(copying: &Copying, held: &Held) -> String {
     match copying {
-        Copying::P5 { work } => work_words(Phase::P5, work),
+        Copying::P5 { work } => work_words(Phase::P5, work, held),
         Copying::Copied { stored } => format!("The copy lies in {}.", stored.root),
     }
 }

@@ -157,7 +157,7 @@ fn tasks_are_asked_for_and_shown_in_the_fleets_words() {
 fn a_sector_is_summed_up_for_people_and_whole_in_json() {
     let detail = json!({
         "number": 3, "miner": "t01000", "size": "2KiB", "state": "done", "simulated": true,
-        "seal_proof": "StackedDrg2KiBV1_1", "ticket": { "epoch": 5, "value": "aa" }, "seed": null,
+        "seal_proof": "StackedDrg2KiBV1_1", "ticket": "aa", "ticket_epoch": 5, "seed": null,
         "proof": "00".repeat(192), "stored": { "root": "/s", "replica": "/s/r" },
         "tasks": [{ "sector_id": 3, "phase": "P1" }],
         "history": [{ "seq": 1, "at": 0, "what": "issued" }], "unheard_of": [1]

@@ -13,7 +13,7 @@ use crate::domain::sector::Sector;
 use crate::domain::task::ResultStatus;
 use crate::domain::units::{SectorSize, Timestamp};
 use crate::engine::ParametersState;
-use crate::scheduler::view::{ChainTrouble, ThrottleView, WorkerView};
+use crate::scheduler::view::{BoxView, ChainTrouble, ThrottleView, WorkerView};
 use crate::store::{Counts, Direction, SectorFilter, StageKind, TaskFilter};
 use crate::web::WebState;
 use crate::web::error::PageError;
@@ -21,7 +21,7 @@ use crate::web::frame::{Frame, Nav, Seen, page};
 use crate::web::lookup::{self, SectorQuery, SectorsOf};
 use crate::web::parts::{Actions, Disk, Failed, Strip, standstill};
 use crate::web::show::{grouped, plural};
-use crate::web::words;
+use crate::web::words::{self, Held};
 
 /// Sectors that ended, shown below those in flight.
 const RECENT: usize = 5;
@@ -126,8 +126,8 @@ impl Overview {
             chain_trouble: view.chain_trouble.clone(),
             missing_parameters,
             making,
-            lane: lane(&counts, view.counts.committing),
-            flights: view.in_flight.iter().map(|one| flight(one, frame.now)).collect(),
+            lane: lane(&counts, &view),
+            flights: view.in_flight.iter().map(|one| flight(one, frame.now, &view.held)).collect(),
             flights_more: listed(view.counts.in_flight, view.in_flight.len()),
             recent: recent(state, frame.now)?,
             disks: state.disks.borrow().iter().map(Disk::of).collect(),
@@ -182,7 +182,7 @@ fn needy(state: &WebState, seen: &Seen, sector: &Sector) -> Needy {
     Needy { failed: Failed::all_of(sector), actions: Actions::of(state, sector, &seen.here) }
 }
 
-fn flight(sector: &Arc<Sector>, now: Timestamp) -> Flight {
+fn flight(sector: &Arc<Sector>, now: Timestamp, held: &Held) -> Flight {
     let word = match sector.failures().next() {
         Some((phase, _)) => format!("{phase} failed"),
         None if sector.giving_up.is_some() => "giving up".to_owned(),
@@ -190,7 +190,7 @@ fn flight(sector: &Arc<Sector>, now: Timestamp) -> Flight {
     };
     Flight {
         strip: Strip::of(sector, now),
-        standing: words::standing(sector),
+        standing: words::standing(sector, held),
         class: words::look(sector).class(),
         word,
         sector: Arc::clone(sector),
@@ -206,13 +206,13 @@ fn recent(state: &WebState, now: Timestamp) -> Result<Vec<Flight>, PageError> {
     }
     ended.sort_by_key(|sector| std::cmp::Reverse(sector.updated));
     ended.truncate(RECENT);
-    Ok(ended.into_iter().map(|sector| flight(&Arc::new(sector), now)).collect())
+    Ok(ended.into_iter().map(|sector| flight(&Arc::new(sector), now, &Held::new())).collect())
 }
 
 /// What is counted is what the linked list shows: both ask the store with the same filter.
-fn lane(counts: &Counts, committing: u64) -> Vec<Column> {
+fn lane(counts: &Counts, view: &BoxView) -> Vec<Column> {
     let mut columns: Vec<Column> =
-        Phase::ALL.into_iter().map(|phase| phase_column(counts, phase, committing)).collect();
+        Phase::ALL.into_iter().map(|phase| phase_column(counts, phase, view)).collect();
     columns.insert(2, seed_column(counts));
     let ended = |kind: StageKind, class| {
         let main = sectors_number(counts, kind, "");
@@ -224,7 +224,8 @@ fn lane(counts: &Counts, committing: u64) -> Vec<Column> {
     columns
 }
 
-fn phase_column(counts: &Counts, phase: Phase, committing: u64) -> Column {
+fn phase_column(counts: &Counts, phase: Phase, view: &BoxView) -> Column {
+    let committing = view.counts.committing;
     let number = |filter: TaskFilter, query: &str, word| Number {
         count: filter.count(counts),
         word,
@@ -247,8 +248,10 @@ fn phase_column(counts: &Counts, phase: Phase, committing: u64) -> Column {
         others.push(sectors_number(counts, StageKind::Ticket, "ticket"));
     }
     others.retain(|number| number.count > 0);
-    let note = (phase == Phase::P4 && committing > 0)
+    let sending = (phase == Phase::P4 && committing > 0)
         .then(|| format!("{} sending", plural(committing, "commit", "commits")));
+    let held = view.held.get(&phase).filter(|_| queued.count(counts) > 0);
+    let note = held.map(|why| format!("wait: {why}")).or(sending);
     let class = match () {
         () if failed.count(counts) > 0 => "bad",
         () if main.count > 0 => "run",
