@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::{DAY_SEC, WEEK_SEC, integer, small};
+use super::numbers::{DAY_SEC, WEEK_SEC, integer, small};
 use super::table::Table;
 use super::{ChainConfig, EngineConfig, LabConfig, SimulatedConfig, SimulatedFailure};
 use crate::domain::failure::Class;

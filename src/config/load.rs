@@ -9,6 +9,7 @@ use toml_edit::Document;
 
 use super::problem::{ConfigErrors, Place, Problem};
 use super::reader::{CONFIG_VARIABLE, PREFIX, Reading, line_of};
+use super::table::Table;
 use super::{Config, Source, read};
 
 /// The repository's own file: the default, and the documentation.
@@ -173,7 +174,9 @@ pub(super) fn parse(
         }])
     })?;
     let reading = Reading::new(name, text, &document, &environment.variables);
-    let config = reading.root(|root| read::config(root, source, base, environment.parameter_cache));
+    let config = Table::read_root(&reading, |root| {
+        read::config(root, source, base, environment.parameter_cache)
+    });
     let (problems, keys) = reading.finish();
     if problems.is_empty() { Ok((config, keys)) } else { Err(ConfigErrors::new(problems)) }
 }

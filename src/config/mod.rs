@@ -6,6 +6,7 @@
 
 mod engine;
 mod load;
+mod numbers;
 mod paths;
 mod problem;
 mod read;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::numbers::{DAY_SEC, WEEK_SEC, integer, small};
 use super::paths;
 use super::problem::{Place, with_nearest};
 use super::reader::Got;
@@ -23,8 +24,6 @@ const DEFAULT_GRACE_SEC: u64 = 20;
 const DEFAULT_WAIT_SEC: u64 = 60;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3456);
 
-pub const WEEK_SEC: u64 = 7 * 24 * 60 * 60;
-pub const DAY_SEC: u64 = 24 * 60 * 60;
 /// More threads in one group than this is a slip of the finger.
 const MOST_THREADS: u64 = 1_024;
 /// A TiB a second: faster than anything a box can be copied to.
@@ -68,28 +67,6 @@ pub fn config(
         log: log(root),
         notes,
     }
-}
-
-pub fn integer(
-    table: &Table,
-    key: &'static str,
-    range: std::ops::RangeInclusive<u64>,
-    unit: &str,
-    default: u64,
-) -> u64 {
-    table.integer(key, range, unit).map_or(default, |got| got.value)
-}
-
-/// As `integer`, for the ranges that end within a u32.
-pub fn small(
-    table: &Table,
-    key: &'static str,
-    range: std::ops::RangeInclusive<u64>,
-    unit: &str,
-    default: u32,
-) -> u32 {
-    let value = table.integer(key, range, unit).map(|got| got.value);
-    value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
 }
 
 /// The fleet's keys that have nothing to decide here.

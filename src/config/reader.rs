@@ -11,7 +11,6 @@ use std::ops::Range;
 use toml_edit::Document;
 
 use super::problem::{Place, Problem, nearest};
-use super::table::Table;
 
 /// A value, and where it was given.
 #[derive(Debug, Clone)]
@@ -74,14 +73,6 @@ impl<'a> Reading<'a> {
             names: RefCell::default(),
             unknown: RefCell::default(),
         }
-    }
-
-    /// Reads the whole document.
-    pub fn root<T>(&self, read: impl FnOnce(&Table) -> T) -> T {
-        let root = Table::root(self);
-        let value = read(&root);
-        root.close();
-        value
     }
 
     pub fn refuse(&self, place: Place, key: &str, what: String, mend: String) {

@@ -36,15 +36,19 @@ pub struct Table<'r, 'a> {
 }
 
 impl<'r, 'a> Table<'r, 'a> {
-    pub fn root(reading: &'r Reading<'a>) -> Self {
-        Self {
+    /// Reads the whole document.
+    pub fn read_root<T>(reading: &'r Reading<'a>, read: impl FnOnce(&Self) -> T) -> T {
+        let root = Self {
             reading,
             path: String::new(),
             written: Some(reading.document.as_table()),
             place: reading.whole_file(),
             in_list: false,
             asked: RefCell::default(),
-        }
+        };
+        let value = read(&root);
+        root.close();
+        value
     }
 
     fn full(&self, key: &str) -> String {

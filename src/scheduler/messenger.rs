@@ -12,7 +12,7 @@ use crate::domain::failure::Failure;
 use crate::domain::pipeline::Effect;
 use crate::domain::sector::{Sector, Snark, Stage};
 
-use super::run::Input;
+use super::input::Input;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod core;
+pub mod input;
 pub mod messenger;
 pub mod run;
 pub mod view;

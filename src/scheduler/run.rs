@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
-use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
 use super::command::{Ask, Done, Refusal};
-use super::core::{Assignment, Core, Decided, WorkerId};
+use super::core::{Assignment, Core, Decided};
+use super::input::Input;
 use super::messenger::Messenger;
 use super::view::{BoxView, ChainTrouble};
 
@@ -28,22 +28,6 @@ const BATCH: usize = 1024;
 const VIEW_EVERY: Duration = Duration::from_millis(100);
 /// How long between tries to write a journal that cannot be written.
 const STORE_RETRY: Duration = Duration::from_secs(2);
-
-/// What workers and chain tell the scheduler.
-#[derive(Debug)]
-pub enum Input {
-    /// Something happened in the midst of an attempt (a deletion). `durable` is answered once it
-    /// is recorded; dropped unanswered if it is not.
-    During { sector: SectorNumber, event: Event, durable: oneshot::Sender<()> },
-    /// An attempt ended.
-    Ended { worker: WorkerId, sector: SectorNumber, event: Event },
-    /// The chain answered.
-    Chain { sector: SectorNumber, event: Event },
-    /// A phase has to wait for something, or no longer has to.
-    Hold { phase: Phase, waits_for: Option<String> },
-    /// The chain gives no answer (or does again).
-    ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
-}
 
 /// Hands an assignment to its worker's thread.
 pub type Assign = Box<dyn Fn(Assignment) + Send>;

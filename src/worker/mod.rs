@@ -16,7 +16,7 @@ use crate::domain::failure::{Class, Failure};
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::scheduler::core::{Assignment, Worker, WorkerId};
-use crate::scheduler::run::Input;
+use crate::scheduler::input::Input;
 use crate::storage::clean::Deleted;
 use phases::{Tools, run_phase};
 

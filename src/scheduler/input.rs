@@ -1,0 +1,25 @@
+//! What the rest of the box tells the scheduler.
+
+use tokio::sync::oneshot;
+
+use super::core::WorkerId;
+use crate::domain::event::Event;
+use crate::domain::failure::Failure;
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+
+/// From workers, chain and engine.
+#[derive(Debug)]
+pub enum Input {
+    /// Something happened in the midst of an attempt (a deletion). `durable` is answered once it
+    /// is recorded; dropped unanswered if it is not.
+    During { sector: SectorNumber, event: Event, durable: oneshot::Sender<()> },
+    /// An attempt ended.
+    Ended { worker: WorkerId, sector: SectorNumber, event: Event },
+    /// The chain answered.
+    Chain { sector: SectorNumber, event: Event },
+    /// A phase has to wait for something, or no longer has to.
+    Hold { phase: Phase, waits_for: Option<String> },
+    /// The chain gives no answer (or does again).
+    ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
+}
