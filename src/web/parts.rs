@@ -134,7 +134,7 @@ impl Disk {
             u64::try_from(wide.min(1_000)).expect("at most a thousand")
         };
         let used = permille(view.used_bytes);
-        let kept = view.total_bytes.saturating_sub(view.used_bytes).saturating_sub(view.free_bytes);
+        let kept = kept_back(&view);
         Self {
             view: view.clone(),
             used_permille: used,
@@ -165,6 +165,10 @@ impl Disk {
         show::bytes(self.view.used_bytes)
     }
 
+    pub fn kept(&self) -> Markup {
+        show::bytes(kept_back(&self.view))
+    }
+
     pub fn free(&self) -> Markup {
         show::bytes(self.view.free_bytes)
     }
@@ -189,4 +193,9 @@ pub fn parameters_words(parameters: &ParametersState) -> String {
         ParametersState::Making { step, .. } => format!("Being made: {step}."),
         ParametersState::Missing { failure } => format!("Missing: {failure}"),
     }
+}
+
+/// Neither used nor to be had: what the file system keeps back for root.
+fn kept_back(view: &DiskView) -> u64 {
+    view.total_bytes.saturating_sub(view.used_bytes).saturating_sub(view.free_bytes)
 }
