@@ -1,13 +1,15 @@
-//! Samples of the machine: the disks behind the configured paths.
+//! Samples of the machine: the disks behind the configured paths, cores and memory.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::domain::units::ByteSize;
 use crate::scheduler::view::{DiskRole, DiskView};
 use crate::storage::disk::usage;
 
@@ -72,4 +74,32 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         free_bytes: 0,
         trouble: None,
     }
+}
+
+/// The machine, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    pub cores: usize,
+    pub memory: ByteSize,
+    /// What could be had without swapping.
+    pub memory_available: ByteSize,
+    /// What this process holds of it, mapped parameters included.
+    pub memory_of_sealbox: ByteSize,
+    pub kernel: String,
+}
+
+/// Looks at the machine: some reads below `/proc`, no waiting. None where the system does not say.
+pub fn machine() -> Option<Machine> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    let me = sysinfo::get_current_pid().ok()?;
+    let only_memory = ProcessRefreshKind::nothing().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, only_memory);
+    Some(Machine {
+        cores: thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        memory: ByteSize(system.total_memory()),
+        memory_available: ByteSize(system.available_memory()),
+        memory_of_sealbox: ByteSize(system.process(me)?.memory()),
+        kernel: System::kernel_version().ok()?,
+    })
 }

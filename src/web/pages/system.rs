@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use crate::domain::units::SectorSize;
 use crate::engine::{EngineKind, ParametersState};
+use crate::telemetry::{self, Machine};
 use crate::web::WebState;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, Nav, Seen, page};
@@ -26,6 +27,7 @@ struct System {
     parameters_class: &'static str,
     disks: Vec<Disk>,
     settings: String,
+    machine: Option<Machine>,
 }
 
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
@@ -46,6 +48,7 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         parameters_class: parameters_class(&parameters),
         disks: state.disks.borrow().iter().map(Disk::of).collect(),
         settings: state.settings.clone(),
+        machine: telemetry::machine(),
         frame,
     };
     page(&seen, &system)
