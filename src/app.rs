@@ -25,7 +25,7 @@ use crate::scheduler::Handle;
 use crate::scheduler::core::{Core, Past, Settings};
 use crate::scheduler::input::Input;
 use crate::scheduler::messenger::Messenger;
-use crate::scheduler::run::{Clock, Scheduler};
+use crate::scheduler::run::{Clock, Scheduler, Then};
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
 use crate::store::{OpenOptions, StageKind, StoreError};
@@ -69,11 +69,11 @@ impl StartError {
     }
 }
 
-/// Runs the box until it is told to stop.
+/// Runs the box until it is told to stop, or has to be replaced by a fresh process.
 ///
 /// # Errors
 /// What keeps it from starting; nothing was changed then but empty directories.
-pub fn run(config: Config) -> Result<(), StartError> {
+pub fn run(config: Config) -> Result<Then, StartError> {
     panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -84,7 +84,7 @@ pub fn run(config: Config) -> Result<(), StartError> {
     runtime.block_on(run_box(Arc::new(config)))
 }
 
-async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
+async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     check_directories(&config)?;
     let (store, recovered) = OpenOptions::new(&config.data_dir).open()?;
     for line in &recovered.report {
@@ -144,14 +144,17 @@ async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
     let web = tokio::spawn(web::serve(listener, web, stopped));
     announce(&config);
     tokio::spawn(stop_on_signal(stop_sender));
-    let store = scheduler.run().await;
+    let (store, then) = scheduler.run().await;
     web_stop_sender.send_replace(true);
     drop(tokio::time::timeout(LAST_ANSWERS, web).await);
     if let Err(error) = store.close() {
         tracing::warn!("the stop was not marked as clean, the next start takes longer: {error}");
     }
-    tracing::info!("stopped; what was running starts again at the next start");
-    Ok(())
+    match then {
+        Then::Stop => tracing::info!("stopped; what was running starts again at the next start"),
+        Then::Restart => tracing::info!("a fresh process takes over"),
+    }
+    Ok(then)
 }
 
 /// Everything that will have to be written is tried before the first hour is spent.

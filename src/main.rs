@@ -1,12 +1,14 @@
 //! Starts what the command line asks for.
 
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 use sealbox::app;
 use sealbox::cli::{self, Exit};
 use sealbox::config::Config;
 use sealbox::engine::filecoin::settings;
 use sealbox::logs;
+use sealbox::scheduler::run::Then;
 
 fn main() -> ExitCode {
     let cli = cli::parse();
@@ -27,7 +29,13 @@ fn run(config: Config) -> Exit {
             ended
         });
     match ended {
-        Ok(()) => Exit::Done,
+        Ok(Then::Stop) => Exit::Done,
+        Ok(Then::Restart) => {
+            // Only returns if it did not work.
+            let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+            eprintln!("sealbox could not start itself again ({error}): start it by hand");
+            Exit::Failed
+        }
         Err(error) => {
             eprintln!("sealbox cannot run: {error}");
             match error.downcast_ref::<app::StartError>() {

@@ -31,7 +31,8 @@ pub struct BoxState {
     pub next_order: u64,
     pub orders: BTreeMap<OrderId, Order>,
     pub intake_paused: bool,
-    /// Sectors ever ordered, less what was cancelled before it was issued.
+    /// Sectors ever ordered, the cancelled ones too: `auto_pledge` does not order again what a
+    /// person took back.
     pub ordered: u64,
 }
 
@@ -65,8 +66,7 @@ impl BoxState {
                 next.orders.insert(*order, placed);
             }
             Happened::Box(BoxEvent::Cancelled { order, .. }) => {
-                let gone = next.orders.remove(order).ok_or_else(|| illegal("no such order"))?;
-                next.ordered -= gone.count - gone.issued;
+                next.orders.remove(order).ok_or_else(|| illegal("no such order"))?;
             }
             Happened::Box(BoxEvent::IntakePaused { .. }) => next.intake_paused = true,
             Happened::Box(BoxEvent::IntakeResumed { .. }) => next.intake_paused = false,

@@ -90,6 +90,8 @@ pub struct Core {
     given_up: u64,
     report: Vec<String>,
     stopping: bool,
+    /// Why the process is to be replaced by a fresh one as soon as nothing runs.
+    suspect: Option<String>,
     /// Phases that may not start now, each with what it waits for.
     held: BTreeMap<Phase, String>,
     entries: Vec<Entry>,
@@ -113,6 +115,7 @@ impl Core {
             given_up: past.given_up,
             report: past.report,
             stopping: false,
+            suspect: None,
             held: BTreeMap::new(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
@@ -181,13 +184,23 @@ impl Core {
         };
     }
 
+    /// Starts nothing more, so that the process can be replaced.
+    pub fn suspect(&mut self, why: String) {
+        self.suspect.get_or_insert(why);
+    }
+
+    pub fn is_suspect(&self) -> bool {
+        self.suspect.is_some()
+    }
+
     pub fn running(&self) -> usize {
         self.workers.iter().filter(|worker| worker.doing.is_some()).count()
     }
 
     /// When a back-off ends.
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        if self.stopping { None } else { self.queue.next_wake() }
+    pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let idle = self.stopping || self.is_suspect();
+        if idle { None } else { self.queue.next_wake(now) }
     }
 
     pub fn sector(&self, number: SectorNumber) -> Option<&Arc<Sector>> {
@@ -228,7 +241,7 @@ impl Core {
 
     /// Starts what may start.
     pub fn admit(&mut self, now: Timestamp) {
-        if self.stopping {
+        if self.stopping || self.is_suspect() {
             return;
         }
         for start in admit(&self.queue, &self.box_state.orders, &self.capacity(), now) {
@@ -330,6 +343,7 @@ impl Core {
             intake_paused: self.box_state.intake_paused,
             held: self.held.clone(),
             stopping: self.stopping,
+            suspect: self.suspect.clone(),
             trouble: None,
             report: self.report.clone(),
         }

@@ -16,6 +16,9 @@ pub enum Input {
     During { sector: SectorNumber, event: Event, durable: oneshot::Sender<()> },
     /// An attempt ended.
     Ended { worker: WorkerId, sector: SectorNumber, event: Event },
+    /// An attempt panicked. The proofs library may have lost threads for good by it: a later call
+    /// could hang for ever, so the process is not to be trusted with another attempt.
+    EngineSuspect { why: String },
     /// The chain answered.
     Chain { sector: SectorNumber, event: Event },
     /// A phase has to wait for something, or no longer has to.

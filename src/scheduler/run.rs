@@ -49,6 +49,14 @@ pub struct Scheduler {
     pub grace: Duration,
 }
 
+/// What follows the end of the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    Stop,
+    /// A fresh process takes over: this one's engine is suspect.
+    Restart,
+}
+
 /// Answers that wait for the commit.
 enum Answer {
     Command(oneshot::Sender<Result<Done, Refusal>>, Result<Done, Refusal>),
@@ -78,9 +86,9 @@ struct Loop {
 }
 
 impl Scheduler {
-    /// Runs until a stop was asked for and what was running has ended, or the grace is over.
-    /// Gives back the store, to be closed.
-    pub async fn run(self) -> Store {
+    /// Runs until a stop was asked for and what was running has ended, or the grace is over; or
+    /// until the engine is suspect and nothing runs. Gives back the store, to be closed.
+    pub async fn run(self) -> (Store, Then) {
         let mut this = Loop {
             s: self,
             chain_trouble: BTreeMap::new(),
@@ -90,13 +98,13 @@ impl Scheduler {
             view_made: Instant::now(),
             gave_up: false,
         };
-        this.run().await;
-        this.s.store
+        let then = this.run().await;
+        (this.s.store, then)
     }
 }
 
 impl Loop {
-    async fn run(&mut self) {
+    async fn run(&mut self) -> Then {
         let now = self.now();
         self.s.core.wake(now);
         self.settle().await;
@@ -105,7 +113,10 @@ impl Loop {
         loop {
             let over = |by| self.s.core.running() == 0 || Instant::now() >= by;
             if self.gave_up || stop_by.is_some_and(over) {
-                return;
+                return Then::Stop;
+            }
+            if self.s.core.is_suspect() && self.s.core.running() == 0 {
+                return Then::Restart;
             }
             let deadline = self.deadline(stop_by);
             tokio::select! {
@@ -218,6 +229,11 @@ impl Loop {
                     tracing::debug!(sector = sector.0, %illegal, "the chain's answer is not needed");
                 }
             }
+            Input::EngineSuspect { why } => {
+                tracing::warn!("{why}: sealbox restarts itself when what runs has ended");
+                self.view_stale = true;
+                self.s.core.suspect(why);
+            }
             Input::Hold { phase, waits_for } => {
                 self.view_stale = true;
                 self.s.core.hold(phase, waits_for);
@@ -255,8 +271,9 @@ impl Loop {
     /// When to look again without being woken.
     fn deadline(&self, stop_by: Option<Instant>) -> Instant {
         let mut deadline = Instant::now() + self.s.sweep;
-        if let Some(wake) = self.s.core.next_wake() {
-            deadline = deadline.min(Instant::now() + wake.since(self.now()));
+        let now = self.now();
+        if let Some(wake) = self.s.core.next_wake(now) {
+            deadline = deadline.min(Instant::now() + wake.since(now));
         }
         if self.view_stale {
             deadline = deadline.min(self.view_made + VIEW_EVERY);

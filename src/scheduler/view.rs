@@ -41,6 +41,8 @@ pub struct BoxView {
     pub held: BTreeMap<Phase, String>,
     /// Stop was asked for: nothing new starts.
     pub stopping: bool,
+    /// Why sealbox restarts itself when what runs has ended; nothing new starts until then.
+    pub suspect: Option<String>,
     /// The box cannot write its journal: no work starts until it can.
     pub trouble: Option<Failure>,
     /// What the last start found and did (a rebuilt state, rescued attempts).

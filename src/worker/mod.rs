@@ -79,13 +79,17 @@ impl Me {
         let _entered = span.enter();
         tracing::info!("attempt started");
         let mut record = |deleted: &Deleted| self.record(sector, deleted);
-        panics::caught(|| run_phase(&self.tools, sector, phase, &mut record)).unwrap_or_else(
-            |panic| {
-                let what = format!("{phase} panicked: {}", panic.message);
-                let mend = "it is tried again by itself; if it stays, report it with the detail";
-                Err(Failure::new(Class::Transient, what, mend).detail(panic.backtrace))
-            },
-        )
+        panics::caught(|| run_phase(&self.tools, sector, phase, &mut record))
+            .unwrap_or_else(|panic| Err(self.panicked(sector, phase, panic)))
+    }
+
+    fn panicked(&self, sector: &Sector, phase: Phase, panic: panics::Caught) -> Failure {
+        let what = format!("{phase} panicked: {}", panic.message);
+        let why = format!("{phase} of sector {} panicked", sector.id.number);
+        drop(self.inputs.send(Input::EngineSuspect { why }));
+        let mend =
+            "sealbox restarts itself and tries again; if it stays, report it with the detail";
+        Failure::new(Class::Transient, what, mend).detail(panic.backtrace)
     }
 
     /// Puts a deletion on record and waits until that is durable.

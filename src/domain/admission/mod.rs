@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::Serialize;
 
@@ -65,9 +66,11 @@ impl Queue {
         self.outstanding.get(&size).copied().unwrap_or(0)
     }
 
-    /// When the next back-off ends.
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        self.later.first().map(|(at, _, _)| *at)
+    /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
+    pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        let after_now =
+            (Bound::Excluded((now, Phase::P6, SectorNumber(u64::MAX))), Bound::Unbounded);
+        self.later.range(after_now).next().map(|(at, _, _)| *at)
     }
 
     fn shift(&mut self, sector: &Sector, add: bool) {
@@ -212,7 +215,9 @@ fn group_for(phase: Phase, capacity: &Capacity, free: &[usize]) -> Option<usize>
 /// never more than P1's workers can take up, so that a ticket is fresh when it is used.
 fn intake(queue: &Queue, orders: &BTreeMap<OrderId, Order>, capacity: &Capacity) -> Vec<Start> {
     let mut outstanding = queue.outstanding.clone();
-    let mut waiting = queue.counts.drawing_ticket + queue.counts.phases[Phase::P1].queued;
+    let p1 = queue.counts.phases[Phase::P1];
+    // A failed P1 counts: a scratch that is gone would otherwise fail the whole order, one by one.
+    let mut waiting = queue.counts.drawing_ticket + p1.queued + p1.failed;
     let take_up = capacity.total_for(Phase::P1);
     let mut starts = Vec::new();
     for order in orders.values() {

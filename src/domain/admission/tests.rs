@@ -122,6 +122,19 @@ fn no_more_is_issued_than_p1_can_take_up() {
 }
 
 #[test]
+fn a_broken_p1_fails_as_many_sectors_as_it_has_workers_and_not_the_whole_order() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 1_000);
+    let capacity = capacity(&[group(&Phase::ALL, 2)], &[]);
+    for _ in 0..2 {
+        let number = yard.ready_for_p1(OrderId(0), SectorSize::KiB2);
+        yard.happen(number, started(Phase::P1));
+        yard.happen(number, failed(Phase::P1, Class::Operator));
+    }
+    assert_eq!(yard.admit(&capacity), []);
+}
+
+#[test]
 fn a_paused_intake_issues_nothing_and_lets_what_is_there_go_on() {
     let mut yard = Yard::default();
     yard.order(SectorSize::KiB2, 2);
@@ -174,8 +187,9 @@ fn a_transient_failure_waits_for_its_time() {
     yard.happen(number, failed(Phase::P1, Class::Transient));
     let capacity = capacity(&[group(&Phase::ALL, 1)], &[]);
     assert_eq!(yard.admit(&capacity), []);
-    let due = yard.queue.next_wake().expect("a back-off was begun");
+    let due = yard.queue.next_wake(NOW).expect("a back-off was begun");
     assert!(due > NOW);
+    assert_eq!(yard.queue.next_wake(due), None, "what is due waits for a worker, not for a clock");
     let later = admit(&yard.queue, &yard.state.orders, &capacity, due);
     let start = Start::Task { sector: SectorNumber(number), phase: Phase::P1, group: 0 };
     assert_eq!(later, [start]);

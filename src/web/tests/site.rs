@@ -250,6 +250,7 @@ impl Site {
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
             held: Default::default(),
+            suspect: None,
             stopping: false,
             trouble: None,
             report: Vec::new(),
