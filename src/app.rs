@@ -86,11 +86,12 @@ pub fn run(config: Config) -> Result<Then, StartError> {
 
 async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     check_directories(&config)?;
+    // Before the store: a start that fails here leaves the last stop as clean as it was.
+    let listener = listen(config.listen).await?;
     let (store, recovered) = OpenOptions::new(&config.data_dir).open()?;
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
-    let listener = listen(config.listen).await?;
     let clock: Clock = Arc::new(wall_clock);
     let (parameters_changed, parameters) = watch::channel(0u64);
     let engine = engine(&config, parameters_changed)?;
@@ -304,7 +305,8 @@ async fn stop_on_signal(stop: watch::Sender<bool>) {
             stop.send_replace(true);
         }
     }
-    std::process::exit(0);
+    // What a shell expects of a process that an interrupt ended.
+    std::process::exit(130);
 }
 
 fn wall_clock() -> Timestamp {

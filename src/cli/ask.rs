@@ -44,6 +44,20 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         Request::Retry { sector: None, phase: _, all: _ } => {
             told(client.post("/api/v1/retry", &json!({}))?, |value| print::retried(None, value))
         }
+        Request::Redo { sector } => {
+            let answer = client.post(&format!("/api/v1/sectors/{sector}/redo"), &json!({}))?;
+            told(answer, |_| format!("sector {sector} goes back to P1"))
+        }
+        Request::Pause => told(client.post("/api/v1/intake/pause", &json!({}))?, |_| {
+            "intake is paused: no further sector is begun".to_owned()
+        }),
+        Request::Resume => {
+            told(client.post("/api/v1/intake/resume", &json!({}))?, |_| "intake goes on".to_owned())
+        }
+        Request::Cancel { order } => {
+            let answer = client.post(&format!("/api/v1/orders/{order}/cancel"), &json!({}))?;
+            told(answer, |_| format!("the rest of order {order} is cancelled"))
+        }
         Request::Abort { sector, yes: false } => Err(Refusal::new(
             Exit::Usage,
             format!(

@@ -11,6 +11,9 @@ use super::units::{SectorSize, Seq, Timestamp};
 /// The most sectors one order may ask for.
 pub const ORDER_LIMIT: u64 = 100_000;
 
+/// The most orders that may be open at once: every event carries the box's state along.
+pub const OPEN_ORDERS_LIMIT: usize = 1_000;
+
 /// An order that still has sectors to issue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {

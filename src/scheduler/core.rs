@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::domain::admission::{Capacity, Group, Queue, Start, admit};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, OrderId, SectorNumber};
-use crate::domain::order::{BoxState, ORDER_LIMIT, Order};
+use crate::domain::order::{BoxState, OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 use crate::domain::sector::{Data, Sector, Stage};
@@ -92,6 +93,8 @@ pub struct Core {
     stopping: bool,
     /// Why the process is to be replaced by a fresh one as soon as nothing runs.
     suspect: Option<String>,
+    /// A failure that concerns the whole box: nothing starts until a person retries something.
+    halted: Option<Failure>,
     /// Phases that may not start now, each with what it waits for.
     held: BTreeMap<Phase, String>,
     entries: Vec<Entry>,
@@ -116,6 +119,7 @@ impl Core {
             report: past.report,
             stopping: false,
             suspect: None,
+            halted: None,
             held: BTreeMap::new(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
@@ -236,12 +240,17 @@ impl Core {
         let group = self.workers[worker.0].group;
         self.workers[worker.0].doing = None;
         self.crews[group].idle.push(worker);
+        if let Event::Failed { failure, .. } = &event
+            && failure.class == Class::Fatal
+        {
+            self.halted = Some(failure.clone());
+        }
         self.must_happen(number, event, now);
     }
 
     /// Starts what may start.
     pub fn admit(&mut self, now: Timestamp) {
-        if self.stopping || self.is_suspect() {
+        if self.stopping || self.is_suspect() || self.halted.is_some() {
             return;
         }
         for start in admit(&self.queue, &self.box_state.orders, &self.capacity(), now) {
@@ -265,6 +274,12 @@ impl Core {
                     return Err(Refusal::Invalid {
                         what: format!("{count} is not a number of sectors that can be ordered"),
                         mend: format!("order 1 to {ORDER_LIMIT} at a time"),
+                    });
+                }
+                if self.box_state.orders.len() >= OPEN_ORDERS_LIMIT {
+                    return Err(Refusal::Conflict {
+                        what: format!("{OPEN_ORDERS_LIMIT} orders are open already"),
+                        mend: "order more sectors at a time, or wait".to_owned(),
                     });
                 }
                 Ok(Done::Ordered(self.order(size, count, &by, now)))
@@ -334,7 +349,7 @@ impl Core {
             counts: *self.queue.counts(),
             finished: self.finished,
             given_up: self.given_up,
-            in_flight: self.sectors.values().take(LISTED).cloned().collect(),
+            in_flight: self.in_flight_list(),
             attention: self.attention_list(),
             chain_trouble: Vec::new(),
             workers: self.workers.iter().map(|worker| self.worker_view(worker)).collect(),
@@ -344,9 +359,22 @@ impl Core {
             held: self.held.clone(),
             stopping: self.stopping,
             suspect: self.suspect.clone(),
-            trouble: None,
+            behind: None,
+            trouble: self.halted.clone(),
             report: self.report.clone(),
         }
+    }
+
+    /// What runs comes first: where many wait, it would not be seen otherwise.
+    fn in_flight_list(&self) -> Vec<Arc<Sector>> {
+        let doing = self.workers.iter().filter_map(|worker| Some(worker.doing?.sector));
+        let running: BTreeSet<SectorNumber> = doing.collect();
+        let others = self.sectors.keys().filter(|number| !running.contains(number)).take(LISTED);
+        let listed = running.iter().chain(others).take(LISTED);
+        let mut listed: Vec<_> =
+            listed.filter_map(|number| self.sectors.get(number).cloned()).collect();
+        listed.sort_by_key(|sector| sector.id.number);
+        listed
     }
 
     fn attention_list(&self) -> Vec<Arc<Sector>> {
@@ -445,6 +473,7 @@ impl Core {
             });
         }
         let mut retried = Vec::new();
+        self.halted = None;
         for phase in phases {
             self.ask(number, Event::Retried { phase, by: by.to_owned() }, now)?;
             retried.push(Retried { sector: number, phase });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
 use crate::chain::{Chain, ChainError};
 use crate::domain::event::Event;
@@ -27,9 +28,9 @@ pub struct Messenger {
 impl Messenger {
     /// Asks the chain for what the sector owes, again and again until there is an answer. The
     /// chain's calls are idempotent, so that asking once more after a restart does no harm.
-    pub fn send(&self, sector: Arc<Sector>, effect: Effect) {
+    pub fn send(&self, sector: Arc<Sector>, effect: Effect) -> AbortHandle {
         let this = self.clone();
-        self.runtime.spawn(async move { this.carry(&sector, effect).await });
+        self.runtime.spawn(async move { this.carry(&sector, effect).await }).abort_handle()
     }
 
     async fn carry(&self, sector: &Sector, effect: Effect) {

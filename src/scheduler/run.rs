@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
+use crate::domain::pipeline;
 use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
@@ -78,6 +79,10 @@ struct Loop {
     s: Scheduler,
     chain_trouble: BTreeMap<SectorNumber, Failure>,
     trouble: Option<Failure>,
+    /// Why pages show old data: the journal has everything, the state does not yet.
+    behind: Option<Failure>,
+    /// Whom the chain is being asked for.
+    asking: BTreeMap<SectorNumber, AbortHandle>,
     answers: Vec<Answer>,
     view_stale: bool,
     view_made: Instant,
@@ -93,6 +98,8 @@ impl Scheduler {
             s: self,
             chain_trouble: BTreeMap::new(),
             trouble: None,
+            behind: None,
+            asking: BTreeMap::new(),
             answers: Vec::new(),
             view_stale: true,
             view_made: Instant::now(),
@@ -175,7 +182,11 @@ impl Loop {
                 box_state: decided.box_state.clone(),
             };
             match self.s.store.commit(batch).await {
-                Ok(_committed) => {
+                Ok(committed) => {
+                    self.behind = match committed.in_state {
+                        true => None,
+                        false => self.s.store.health().map(Failure::from),
+                    };
                     if self.trouble.take().is_some() {
                         tracing::info!("the journal can be written again");
                     }
@@ -199,13 +210,29 @@ impl Loop {
     }
 
     fn act(&mut self, decided: Decided) {
+        for sector in &decided.sectors {
+            if pipeline::owed(sector).is_empty() {
+                self.ask_no_more(sector.id.number);
+            }
+        }
         for (number, effect) in decided.effects {
             if let Some(sector) = self.s.core.sector(number) {
-                self.s.messenger.send(sector.clone(), effect);
+                let asking = self.s.messenger.send(sector.clone(), effect);
+                if let Some(before) = self.asking.insert(number, asking) {
+                    before.abort();
+                }
             }
         }
         for assignment in decided.assignments {
             (self.s.assign)(assignment);
+        }
+    }
+
+    /// What the sector has become no longer waits for an answer of the chain.
+    fn ask_no_more(&mut self, sector: SectorNumber) {
+        self.chain_trouble.remove(&sector);
+        if let Some(asking) = self.asking.remove(&sector) {
+            asking.abort();
         }
     }
 
@@ -219,7 +246,6 @@ impl Loop {
                 }
             }
             Input::Ended { worker, sector, event } => {
-                log_end(sector, &event);
                 self.s.core.attempt_ended(worker, sector, event, now);
             }
             Input::Chain { sector, event } => {
@@ -257,11 +283,14 @@ impl Loop {
 
     fn show(&mut self) {
         let mut view = self.s.core.view(self.now());
-        view.trouble = self.trouble.clone();
+        if self.trouble.is_some() {
+            view.trouble = self.trouble.clone();
+        }
         let trouble = |(sector, failure): (&SectorNumber, &Failure)| ChainTrouble {
             sector: *sector,
             failure: failure.clone(),
         };
+        view.behind = self.behind.clone();
         view.chain_trouble = self.chain_trouble.iter().map(trouble).collect();
         self.s.views.send_replace(Arc::new(view));
         self.view_stale = false;
@@ -283,16 +312,5 @@ impl Loop {
 
     fn now(&self) -> Timestamp {
         (self.s.clock)()
-    }
-}
-
-/// The one place where an attempt's end is logged.
-fn log_end(sector: SectorNumber, event: &Event) {
-    let phase = event.phase().map_or("", |phase| phase.short_name());
-    if let Event::Failed { failure, .. } = event {
-        let class = failure.class.name();
-        tracing::error!(sector = sector.0, phase, class, %failure, "attempt failed");
-    } else {
-        tracing::info!(sector = sector.0, phase, "attempt ended: {}", event.name());
     }
 }

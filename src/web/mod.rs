@@ -154,7 +154,7 @@ async fn not_that_way(request: Request) -> Response {
     let why = Unanswered::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("this address does not answer to {}", request.method()),
-        "open the page and press the button there; the API's addresses are in the README",
+        "open the page and press the button there; the API's addresses are in README.md, under API",
     );
     error::answer(request.uri().path(), why)
 }

@@ -251,6 +251,7 @@ impl Site {
             intake_paused: self.box_state.intake_paused,
             held: Default::default(),
             suspect: None,
+            behind: None,
             stopping: false,
             trouble: None,
             report: Vec::new(),
