@@ -32,6 +32,7 @@ use crate::store::{OpenOptions, StageKind, StoreError};
 use crate::telemetry;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
 use crate::worker::phases::Tools;
+use crate::worker::progress::ProgressBoard;
 use crate::worker::{Crew, panics};
 
 /// How many commands may wait for the scheduler.
@@ -110,7 +111,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
-    let tools = Arc::new(tools(&config, engine.clone()));
+    let progress = Arc::new(ProgressBoard::default());
+    let tools = Arc::new(tools(&config, engine.clone(), progress.clone()));
     let crew = Crew::start(core.workers(), &tools, &input_sender).map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
@@ -135,7 +137,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         reader,
         engine,
         disks: telemetry::watch_disks(&config).map_err(StartError::Threads)?,
-        changes: parameters,
+        changes: unseen_changes(parameters, progress.clone()),
+        progress,
         paths: paths(&config),
         listen: config.listen,
         settings: serde_json::to_string_pretty(&*config).unwrap_or_default(),
@@ -220,12 +223,13 @@ fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
     config.workers.iter().map(group).collect()
 }
 
-fn tools(config: &Config, engine: Arc<dyn Engine>) -> Tools {
+fn tools(config: &Config, engine: Arc<dyn Engine>, progress: Arc<ProgressBoard>) -> Tools {
     Tools {
         engine,
         scratch: Scratch::new(&config.scratch),
         storage: config.storage.iter().map(StorageRoot::new).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+        progress,
     }
 }
 
@@ -255,6 +259,22 @@ async fn watch_parameters(
             return;
         }
     }
+}
+
+/// Counts up when something changes that no view tells, the progress at most once a second.
+fn unseen_changes(
+    mut parameters: watch::Receiver<u64>,
+    progress: Arc<ProgressBoard>,
+) -> watch::Receiver<u64> {
+    let (changes, changed) = watch::channel(0u64);
+    let by_parameters = changes.clone();
+    tokio::spawn(async move {
+        while parameters.changed().await.is_ok() {
+            by_parameters.send_modify(|count| *count += 1);
+        }
+    });
+    tokio::spawn(async move { progress.wake(&changes).await });
+    changed
 }
 
 /// Where the pages say that a sector's files are.

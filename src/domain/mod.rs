@@ -10,6 +10,7 @@ pub mod layout;
 pub mod order;
 pub mod phase;
 pub mod pipeline;
+pub mod progress;
 pub mod sector;
 pub mod task;
 pub mod units;

@@ -41,6 +41,7 @@ use crate::engine::Engine;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::store::Reader;
+use crate::worker::progress::ProgressBoard;
 use error::{PageError, Problem, Unanswered};
 
 /// Where a sector's files lie, or would lie.
@@ -70,8 +71,10 @@ pub struct WebState {
     pub reader: Reader,
     pub engine: Arc<dyn Engine>,
     pub disks: watch::Receiver<Vec<DiskView>>,
-    /// Counts up when something that no view tells changes: the parameters.
+    /// Counts up when something that no view tells changes: the parameters, the progress.
     pub changes: watch::Receiver<u64>,
+    /// How far running attempts have come.
+    pub progress: Arc<ProgressBoard>,
     pub paths: PathsOf,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,

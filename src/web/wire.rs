@@ -188,7 +188,11 @@ impl SectorDetail {
             tasks: tasks.collect(),
             history: history.iter().map(history_line).collect(),
             attention: attention(sector),
-            standing: words::standing(sector, &state.handle.view().held),
+            standing: words::standing(
+                sector,
+                &state.handle.view().held,
+                &state.progress.of(sector.id.number),
+            ),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod panics;
 pub mod phases;
+pub mod progress;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

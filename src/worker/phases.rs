@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::progress::ProgressBoard;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
+use crate::domain::progress::Progress;
 use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
@@ -22,6 +24,8 @@ pub struct Tools {
     pub scratch: Scratch,
     pub storage: Vec<StorageRoot>,
     pub copy_limit: RateLimit,
+    /// Where running attempts tell how far they are.
+    pub progress: Arc<ProgressBoard>,
 }
 
 /// One attempt at a phase. May panic where the proofs library does.
@@ -42,7 +46,8 @@ pub fn run_phase(
         (Phase::P1, Stage::P1 { ticket, .. }) => {
             let job = job(tools, sector);
             make_room(&tools.scratch, &job.cache)?;
-            tools.engine.label(&job, ticket).map(|()| Output::P1)
+            let row = tools.progress.begin(sector.id.number, Phase::P1);
+            tools.engine.label(&job, ticket, &|progress| row.tell(progress)).map(|()| Output::P1)
         }
         (Phase::P2, Stage::P2 { ticket, .. }) => {
             let commitments = tools.engine.replicate(&job(tools, sector), ticket)?;
@@ -122,8 +127,9 @@ fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output,
         simulated: sector.simulated,
     };
     let root = choose_root(&tools.storage, sector.id)?;
-    let stored =
-        copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &|_done, _total| {})?;
+    let row = tools.progress.begin(sector.id.number, Phase::P5);
+    let copied = |done_bytes, total_bytes| row.tell(Progress::Copying { done_bytes, total_bytes });
+    let stored = copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &copied)?;
     Ok(Output::P5 { stored })
 }
 

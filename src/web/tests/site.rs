@@ -19,6 +19,7 @@ use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, Sec
 use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
+use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
@@ -30,6 +31,7 @@ use crate::scheduler::view::{
 use crate::store::{Batch, OpenOptions, Store};
 use crate::web::show::now;
 use crate::web::{SectorPaths, StoredPaths, WebState, router};
+use crate::worker::progress::ProgressBoard;
 
 pub const MINER: ActorId = ActorId(1000);
 
@@ -45,6 +47,7 @@ pub struct Site {
     pub disks: Vec<DiskView>,
     pub tweak: fn(&mut BoxView),
     pub reply: Reply,
+    pub progress: Arc<ProgressBoard>,
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
@@ -100,6 +103,7 @@ impl Site {
             ],
             tweak: |_| {},
             reply: unheard_of,
+            progress: Arc::default(),
             broken: false,
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
@@ -297,6 +301,7 @@ impl Site {
             engine: Arc::new(Idle(self.parameters.clone())),
             disks,
             changes,
+            progress: Arc::clone(&self.progress),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
             settings: "sector_size = \"32GiB\"\n".to_owned(),
@@ -415,7 +420,7 @@ impl Engine for Idle {
     fn kind(&self) -> EngineKind {
         EngineKind::Filecoin
     }
-    fn label(&self, _: &Job, _: &Ticket) -> Result<(), Failure> {
+    fn label(&self, _: &Job, _: &Ticket, _: Tell<'_>) -> Result<(), Failure> {
         never()
     }
     fn replicate(&self, _: &Job, _: &Ticket) -> Result<Commitments, Failure> {
