@@ -18,9 +18,12 @@ const PACE: Duration = Duration::from_secs(1);
 pub type Reported = BTreeMap<Phase, Progress>;
 
 /// One row for each running attempt that has told anything.
+type Rows = BTreeMap<(SectorNumber, Phase), Progress>;
+
+/// Where running attempts say how far they are.
 #[derive(Debug)]
 pub struct ProgressBoard {
-    rows: Mutex<BTreeMap<(SectorNumber, Phase), Progress>>,
+    rows: Mutex<Rows>,
     changes: watch::Sender<u64>,
 }
 
@@ -44,12 +47,15 @@ impl ProgressBoard {
             .collect()
     }
 
-    fn change(&self, change: impl FnOnce(&mut BTreeMap<(SectorNumber, Phase), Progress>)) {
-        change(&mut self.rows());
-        self.changes.send_modify(|count| *count += 1);
+    /// `change` says whether it changed anything: a page is not made anew for less.
+    fn change(&self, change: impl FnOnce(&mut Rows) -> bool) {
+        let changed = change(&mut self.rows());
+        if changed {
+            self.changes.send_modify(|count| *count += 1);
+        }
     }
 
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<(SectorNumber, Phase), Progress>> {
+    fn rows(&self) -> MutexGuard<'_, Rows> {
         // A row is written as a whole: a panic elsewhere cannot leave it half-done.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,17 +80,13 @@ pub struct Row<'a> {
 
 impl Row<'_> {
     pub fn tell(&self, progress: Progress) {
-        self.board.change(|rows| {
-            rows.insert(self.key, progress);
-        });
+        self.board.change(|rows| rows.insert(self.key, progress) != Some(progress));
     }
 }
 
 impl Drop for Row<'_> {
     fn drop(&mut self) {
-        self.board.change(|rows| {
-            rows.remove(&self.key);
-        });
+        self.board.change(|rows| rows.remove(&self.key).is_some());
     }
 }
 
@@ -138,6 +140,7 @@ mod tests {
         assert_eq!((*woken.borrow_and_update(), begun.elapsed().as_secs()), (1, 0));
         woken.changed().await.unwrap();
         assert_eq!((*woken.borrow_and_update(), begun.elapsed().as_secs()), (2, 1));
+        row.tell(Progress::Copying { done_bytes: 999, total_bytes: 1_000 });
         let more = tokio::time::timeout(Duration::from_secs(60), woken.changed()).await;
         assert!(more.is_err(), "nothing changed any more");
         waking.abort();

@@ -392,8 +392,8 @@ fn a_running_phase_says_how_far_it_is() {
     let overview = site.get("/").html();
     assert_eq!(words(&overview, ".strip .run .far"), "53% | 7/11");
     let said = words(&overview, "main");
-    assert!(said.contains("runs on p1-0: layer 7 of 11."), "{said}");
-    assert!(said.contains("runs on p5-0: 17 GiB of 32 GiB written and read back."), "{said}");
+    assert!(said.contains("P1 running on p1-0: layer 7 of 11"), "{said}");
+    assert!(said.contains("P5 running on p5-0: 17 GiB of 32 GiB written and read back"), "{said}");
     let sector = site.get("/sectors/6").html();
     assert!(words(&sector, ".now").contains("runs on p1-0: layer 7 of 11."));
     assert_eq!(words(&sector, ".strip .run .far"), "7/11");
