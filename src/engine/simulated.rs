@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use super::files;
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::config::{SimulatedConfig, SimulatedFailure};
 use crate::domain::failure::{Class, Failure};
@@ -18,6 +19,7 @@ use crate::domain::phase::Phase;
 use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
+use crate::durable;
 
 /// What each simulated file and proof begins with.
 pub const MARK: &[u8] = b"SIMULATED";
@@ -91,7 +93,8 @@ impl Engine for SimulatedEngine {
         self.act_by_layers(job, tell)?;
         let mut made = CacheFile::layers(job.size);
         made.push(CacheFile::TreeD);
-        made.into_iter().try_for_each(|file| write_cached(job, file, &ticket.value))
+        made.into_iter().try_for_each(|file| write_cached(job, file, &ticket.value))?;
+        files::sync_directory(&job.cache)
     }
 
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
@@ -104,13 +107,16 @@ impl Engine for SimulatedEngine {
         made.extend([CacheFile::TAux, CacheFile::PAux]);
         made.into_iter().try_for_each(|file| write_cached(job, file, &comm_r))?;
         write_at(&job.replica, &contents(job.id, "replica", &comm_r))?;
+        files::sync_directory(&job.cache)?;
+        files::sync_directory(files::parent(&job.replica))?;
         Ok(commitments)
     }
 
     fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure> {
         check(&job.replica, job.id, "replica", &statement.commitments.comm_r.0)?;
         self.act(Phase::P3, job.id)?;
-        write(&job.cache, VANILLA, job.id, &statement.seed.value)
+        write(&job.cache, VANILLA, job.id, &statement.seed.value)?;
+        files::sync_directory(&job.cache)
     }
 
     fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
@@ -165,8 +171,12 @@ fn write_cached(job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failu
     write(&job.cache, &file.name(job.size), job.id, value)
 }
 
+/// A phase that ended is built upon after a power cut too: what it made is synced, as the real
+/// engine's is.
 fn write_at(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    fs::write(path, bytes).map_err(|error| Failure::io("writing a simulated file", path, &error))
+    fs::write(path, bytes)
+        .and_then(|()| durable::sync_file(path))
+        .map_err(|error| Failure::io("writing a simulated file", path, &error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

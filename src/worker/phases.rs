@@ -12,6 +12,7 @@ use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
 use crate::domain::progress::Progress;
 use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
+use crate::durable::sync_dir;
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
 use crate::storage::disk;
@@ -114,7 +115,12 @@ fn make_room(scratch: &Scratch, cache: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(Failure::io("making the sector's cache directory", cache, &error))
         }
-        Ok(()) | Err(_) => Ok(()),
+        // An earlier attempt that made it may not have come this far.
+        Ok(()) | Err(_) => cache.parent().map_or(Ok(()), |parent| {
+            sync_dir(parent).map_err(|error| {
+                Failure::io("syncing the sector's cache directory", parent, &error)
+            })
+        }),
     }
 }
 

@@ -2,6 +2,9 @@
 //! runs its commands, kills it.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub mod ledger;
+pub mod mounts;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
