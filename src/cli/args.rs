@@ -43,6 +43,12 @@ pub enum Command {
     Run,
     /// Check the configuration, and show what follows from it
     CheckConfig,
+    /// Make a scratch or storage directory this box's own, whatever sectors lie in it; the box
+    /// must be stopped
+    AdoptRoot {
+        /// As the configuration has it
+        path: PathBuf,
+    },
     #[command(flatten)]
     Ask(Request),
 }

@@ -1,6 +1,7 @@
 //! The loop: inputs in, decide, make durable, act. Only one thing happens at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
 use super::command::{Ask, Done, Refusal};
-use super::core::{Assignment, Core, Decided, WorkerId};
+use super::core::{Assignment, Cause, Core, Decided, WorkerId};
 use super::messenger::Messenger;
 use super::view::{BoxView, ChainTrouble};
 
@@ -40,7 +41,9 @@ pub enum Input {
     /// The chain answered.
     Chain { sector: SectorNumber, event: Event },
     /// A phase has to wait for something, or no longer has to.
-    Hold { phase: Phase, waits_for: Option<String> },
+    Hold { phase: Phase, cause: Cause, waits_for: Option<String> },
+    /// The storage that does not answer now.
+    StorageHangs { roots: BTreeSet<PathBuf> },
     /// The chain gives no answer (or does again).
     ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
 }
@@ -234,9 +237,13 @@ impl Loop {
                     tracing::debug!(sector = sector.0, %illegal, "the chain's answer is not needed");
                 }
             }
-            Input::Hold { phase, waits_for } => {
+            Input::Hold { phase, cause, waits_for } => {
                 self.view_stale = true;
-                self.s.core.hold(phase, waits_for);
+                self.s.core.hold(phase, cause, waits_for);
+            }
+            Input::StorageHangs { roots } => {
+                self.view_stale = true;
+                self.s.core.storage_hangs(roots);
             }
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;

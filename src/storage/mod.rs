@@ -6,9 +6,11 @@
 
 pub mod clean;
 pub mod disk;
+pub mod identity;
 pub mod manifest;
 mod pump;
 pub mod rate;
+pub mod roots;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

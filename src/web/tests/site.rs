@@ -399,6 +399,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         used_bytes: total / 100 * used_percent,
         free_bytes: total / 100 * (99 - used_percent),
         trouble: None,
+        hung: false,
     }
 }
 
