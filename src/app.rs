@@ -31,6 +31,7 @@ use crate::storage::rate::RateLimit;
 use crate::storage::roots::{Places, Roots};
 use crate::store::{Direction, OpenOptions, Reader, SectorFilter, StageKind, StoreError};
 use crate::telemetry;
+use crate::web::orphans::Orphans;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
 use crate::worker::phases::Tools;
 use crate::worker::{Crew, panics};
@@ -133,7 +134,9 @@ async fn run_box(config: Arc<Config>) -> Result<(), StartError> {
         sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
         grace: config.shutdown_grace,
     };
+    let orphans = Orphans::new(roots, config.miner, reader.clone());
     let web = web::router(WebState {
+        orphans,
         handle: Handle::new(ask_sender, view_receiver),
         reader,
         engine,

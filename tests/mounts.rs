@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use support::{Lab, text};
 
 const FAILED: i32 = 1;
+const USAGE: i32 = 2;
 const OCCUPIED: i32 = 5;
 /// A hang shows after 10 s without an answer, and looks are 5 s apart.
 const HANG_SHOWS: Duration = Duration::from_secs(60);
@@ -144,7 +145,7 @@ fn a_storage_that_hangs_holds_nobody_else_up_and_recovers() {
 
     mounted.hang();
     lab.wait_for(HANG_SHOWS, "the hang is shown", |lab| hangs(lab, "store"));
-    for path in ["/", "/system", "/sectors", "/api/v1/status"] {
+    for path in ["/", "/system", "/storage", "/sectors", "/api/v1/status"] {
         answers_within_a_second(&lab, path);
     }
     lab.pledge(3);
@@ -235,7 +236,7 @@ fn an_unmounted_storage_is_never_written_to_and_its_work_goes_on_when_it_is_back
     lab.wait_for_row(0, 16, (1, 1, 2));
     let attention = lab.sector(0)["attention"].as_str().unwrap_or_default().to_owned();
     assert!(attention.contains("not mounted") && attention.contains("store"), "{attention}");
-    assert_eq!(support::files(&lab.path("store")), [PathBuf::new(); 0]);
+    assert_eq!(support::files(&lab.path("store")), Vec::<PathBuf>::new());
     fs::remove_dir_all(lab.path("store")).unwrap();
     fs::rename(lab.path("away"), lab.path("store")).unwrap();
     assert!(lab.cli(&["retry", "0"]).status.success());
@@ -253,7 +254,7 @@ fn a_scratch_that_vanishes_while_the_box_runs_is_found_before_anything_is_writte
     lab.wait_for_row(0, 1, (1, 1, 2));
     let attention = lab.sector(0)["attention"].as_str().unwrap_or_default().to_owned();
     assert!(attention.contains("the scratch is not there"), "{attention}");
-    assert_eq!(support::files(&lab.path("scratch")), [PathBuf::new(); 0]);
+    assert_eq!(support::files(&lab.path("scratch")), Vec::<PathBuf>::new());
     fs::remove_dir_all(lab.path("scratch")).unwrap();
     fs::rename(lab.path("away"), lab.path("scratch")).unwrap();
     lab.post("/api/v1/sectors/0/retry", &json!({})).expect("retried");
@@ -292,4 +293,50 @@ fn sectors_of_unknown_origin_are_adopted_only_by_an_order_to_a_stopped_box() {
     assert!(lab.path("store/cache/s-t01000-99").is_dir());
     let output = lab.cli(&["adopt-root", "store"]);
     assert_eq!(output.status.code(), Some(OCCUPIED), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_orphan_is_listed_and_deleted_only_by_an_order_that_is_recorded() {
+    let slow = configuration("", &["store"]).replace("p1_ms = 5", "p1_ms = 3000");
+    let mut lab = Lab::with(&slow);
+    lab.start();
+    let orphan = lab.path("store/cache/s-t01000-99");
+    fs::create_dir_all(&orphan).unwrap();
+    fs::write(orphan.join("p_aux"), "seven b").unwrap();
+    let listed = lab.json(&["orphans"]);
+    assert_eq!(listed["orphans"][0]["path"].as_str(), orphan.to_str(), "{listed}");
+    assert_eq!(listed["orphans"][0]["bytes"], 7);
+    assert_eq!(listed["orphans"].as_array().map(Vec::len), Some(1));
+    assert!(lab.page("/storage").contains("s-t01000-99"));
+
+    let path = orphan.to_str().unwrap();
+    let output = lab.cli(&["orphans", "delete", path]);
+    assert_eq!(output.status.code(), Some(USAGE), "{}", text(&output.stderr));
+    let around = format!("{}/../../store/cache/s-t01000-99", lab.path("store/cache").display());
+    for elsewhere in ["/etc/passwd", "store/cache/s-t01000-99", &around] {
+        let refused = lab.post("/api/v1/orphans/delete", &json!({ "path": elsewhere }));
+        assert_eq!(refused, Err(422), "{elsewhere}");
+    }
+    // A sector in flight owns what has its name, in any root.
+    lab.pledge(1);
+    lab.wait_for_row(0, 1, (1, 0, 1));
+    let owned = lab.path("sealbox-data/scratch/cache/s-t01000-0");
+    lab.wait("P1 has its directory", |_| owned.is_dir());
+    assert_eq!(lab.post("/api/v1/orphans/delete", &json!({ "path": owned })), Err(409));
+    assert!(owned.is_dir() && orphan.is_dir());
+
+    assert!(lab.cli(&["orphans", "delete", path, "--yes"]).status.success());
+    assert!(!orphan.exists());
+    assert_eq!(lab.json(&["orphans"])["orphans"], json!([]));
+    let journal = lab.path("sealbox-data/journal");
+    let lines: String = support::files(&journal)
+        .iter()
+        .map(|file| fs::read_to_string(journal.join(file)).unwrap_or_default())
+        .collect();
+    assert!(lines.contains("orphan_deleted") && lines.contains("s-t01000-99"), "{lines}");
+    // The history with it is read again.
+    lab.kill();
+    lab.start();
+    lab.wait_for_state(0, "finished");
+    assert_eq!(lab.json(&["orphans"])["orphans"], json!([]), "a finished sector's copy is listed");
 }

@@ -361,6 +361,17 @@ impl Core {
                 }
                 Ok(Done::IntakeResumed)
             }
+            Command::RecordOrphan { ref path, bytes, sector } => {
+                if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
+                    return Err(Refusal::Conflict {
+                        what: format!("sector {number} was begun meanwhile, and owns this"),
+                        mend: "nothing was deleted".to_owned(),
+                    });
+                }
+                let path = path.clone();
+                self.box_event(BoxEvent::OrphanDeleted { path: path.clone(), bytes, by }, now);
+                Ok(Done::OrphanRecorded { path, bytes })
+            }
         }
     }
 

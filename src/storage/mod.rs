@@ -8,6 +8,7 @@ pub mod clean;
 pub mod disk;
 pub mod identity;
 pub mod manifest;
+pub mod orphans;
 mod pump;
 pub mod rate;
 pub mod roots;

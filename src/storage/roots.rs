@@ -106,7 +106,7 @@ pub struct Places<'a> {
 }
 
 /// The roots of a running box. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Roots {
     guards: Arc<BTreeMap<PathBuf, Guard>>,
     configured: Arc<Vec<(PathBuf, Role)>>,

@@ -10,6 +10,7 @@ mod guard;
 mod live;
 mod lookup;
 mod offer;
+pub mod orphans;
 mod pages;
 mod parts;
 
@@ -73,6 +74,7 @@ pub struct WebState {
     /// Counts up when something that no view tells changes: the parameters.
     pub changes: watch::Receiver<u64>,
     pub paths: PathsOf,
+    pub orphans: orphans::Orphans,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration as loaded, for the System page.
@@ -107,6 +109,8 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}", get(pages::sector::show))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/storage", get(pages::storage::show))
+        .route("/orphans/delete", post(actions::delete_orphan))
         .route("/system", get(pages::system::show))
         .route("/static/{*name}", get(assets::serve))
         .route("/orders", post(actions::order))

@@ -27,7 +27,9 @@ use crate::scheduler::command::{Ask, Command, Done, Refusal};
 use crate::scheduler::view::{
     BoxView, DiskRole, DiskView, Doing, LISTED, ThrottleView, WorkerView,
 };
+use crate::storage::roots::Roots;
 use crate::store::{Batch, OpenOptions, Store};
+use crate::web::orphans::Orphans;
 use crate::web::show::now;
 use crate::web::{SectorPaths, StoredPaths, WebState, router};
 
@@ -43,6 +45,8 @@ pub struct Site {
     pub limit: Option<u64>,
     pub parameters: ParametersState,
     pub disks: Vec<DiskView>,
+    /// Where orphans are looked for.
+    pub roots: Roots,
     pub tweak: fn(&mut BoxView),
     pub reply: Reply,
     /// A defect: asking for paths panics.
@@ -98,6 +102,7 @@ impl Site {
                 disk("/sealer", DiskRole::Scratch, 71),
                 disk("/mnt/store-1", DiskRole::Storage, 38),
             ],
+            roots: Roots::default(),
             tweak: |_| {},
             reply: unheard_of,
             broken: false,
@@ -295,6 +300,7 @@ impl Site {
             engine: Arc::new(Idle(self.parameters.clone())),
             disks,
             changes,
+            orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
             settings: "sector_size = \"32GiB\"\n".to_owned(),
