@@ -87,7 +87,7 @@ fn a_refused_pre_commit_goes_straight_to_clean_and_4_8_and_16_never_run() {
         assert_eq!(lab.row(0, never), None, "task {never}");
     }
     assert_eq!(lab.row(0, 32), Some((1, 1, 0)));
-    let scratch = support::files(&lab.path("sealbox-data/scratch"));
+    let scratch = support::left_on(&lab.path("sealbox-data/scratch"));
     assert!(scratch.is_empty(), "left on scratch: {scratch:?}");
     let history = lab.history(0);
     position(&history, "deleted");
@@ -108,7 +108,7 @@ fn a_killed_box_goes_on_by_itself_whatever_phase_it_was_in() {
         let history = lab.history(0);
         position(&history, "interrupted");
         assert_eq!(lab.row(0, task_type), Some((1, 1, 0)));
-        assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty(), "{phase}");
+        assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty(), "{phase}");
     }
 }
 
@@ -247,7 +247,7 @@ fn an_abort_waits_for_the_running_attempt_and_then_cleans_up() {
     let aborted = lab.post("/api/v1/sectors/0/abort", &json!({})).expect("aborted");
     assert_eq!(aborted["now"], false, "the attempt runs: {aborted}");
     lab.wait_for_state(0, "given up");
-    assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty());
+    assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
         assert!(cache.join(name).is_file(), "{name} is stored");
     }
     assert!(path(stored, "manifest").is_file());
-    let left = support::files(&lab.path("sealbox-data/scratch"));
+    let left = support::left_on(&lab.path("sealbox-data/scratch"));
     assert!(left.is_empty(), "left on scratch: {left:?}");
 
     let history = lab.history(0).join("\n");
@@ -172,5 +172,5 @@ fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
 
     let sector = wait_until_finished(&lab, number);
     assert!(verifies(&sector));
-    assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty());
+    assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
 }

@@ -43,6 +43,12 @@ pub enum Command {
     Run,
     /// Check the configuration, and show what follows from it
     CheckConfig,
+    /// Make a scratch or storage directory this box's own, whatever sectors lie in it; the box
+    /// must be stopped
+    AdoptRoot {
+        /// As the configuration has it
+        path: PathBuf,
+    },
     #[command(flatten)]
     Ask(Request),
 }
@@ -117,8 +123,25 @@ pub enum Request {
         #[arg(long)]
         yes: bool,
     },
+    /// List what lies in scratch and storage that no sector owns; or delete one of it
+    Orphans {
+        #[command(subcommand)]
+        order: Option<OrphanOrder>,
+    },
     /// Show where the Groth parameters stand
     Params,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum OrphanOrder {
+    /// Delete one, for good
+    Delete {
+        /// As the list has it
+        path: PathBuf,
+        /// Yes, I mean it
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 fn sector_count(text: &str) -> Result<u64, String> {

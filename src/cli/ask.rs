@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::args::OrphanOrder;
 use super::client::Client;
 use super::{Answer, Exit, Refusal, Request, print};
 
@@ -72,6 +73,20 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
                 Some(false) => format!("sector {sector} is given up when what runs has ended"),
                 Some(true) | None => format!("sector {sector} is given up"),
             })
+        }
+        Request::Orphans { order: None } => {
+            told(client.get("/api/v1/orphans", &[])?, print::orphans)
+        }
+        Request::Orphans { order: Some(OrphanOrder::Delete { path, yes: false }) } => {
+            Err(Refusal::new(
+                Exit::Usage,
+                format!("deleting {} cannot be taken back; nothing was done", path.display()),
+                "if that is meant, say it again with `--yes`",
+            ))
+        }
+        Request::Orphans { order: Some(OrphanOrder::Delete { path, yes: true }) } => {
+            let answer = client.post("/api/v1/orphans/delete", &json!({ "path": path }))?;
+            told(answer, |_| format!("{} is deleted", path.display()))
         }
         Request::Params => told(client.get("/api/v1/params", &[])?, print::parameters),
     }

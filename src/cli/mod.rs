@@ -1,5 +1,6 @@
 //! The command line: runs the box, checks a configuration, or asks a running box.
 
+mod adopt;
 mod args;
 mod ask;
 mod check;
@@ -52,6 +53,9 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Result<(), Refusal>) -> E
             Err(refusal) => Err(refusal),
         },
         Command::CheckConfig => load_config(cli).map(|c| check::answer(&c)).map_err(Refusal::from),
+        Command::AdoptRoot { path } => {
+            load_config(cli).map_err(Refusal::from).and_then(|config| adopt::answer(&config, &path))
+        }
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };
     report(cli.json, answer, &mut io::stdout(), &mut io::stderr())

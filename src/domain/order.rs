@@ -73,6 +73,7 @@ impl BoxState {
             }
             Happened::Box(BoxEvent::IntakePaused { .. }) => next.intake_paused = true,
             Happened::Box(BoxEvent::IntakeResumed { .. }) => next.intake_paused = false,
+            Happened::Box(BoxEvent::OrphanDeleted { .. }) => {}
             Happened::Sector { number, event: Event::Issued { order, .. } } => {
                 if number.0 != self.next_number {
                     return Err(illegal("sector numbers follow each other"));

@@ -2,6 +2,7 @@
 //! what it decides is collected, to be made durable first and acted on after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::domain::admission::{Capacity, Group, Queue, Start, admit};
@@ -11,7 +12,7 @@ use crate::domain::ids::{ActorId, OrderId, SectorNumber};
 use crate::domain::order::{BoxState, OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
-use crate::domain::sector::{Data, Sector, Stage};
+use crate::domain::sector::{Cleaning, Data, Sector, Stage};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
 use super::command::{Command, Done, Refusal, Retried};
@@ -25,6 +26,17 @@ pub struct Settings {
     pub simulated: bool,
     pub max_outstanding: BTreeMap<SectorSize, u64>,
     pub auto_pledge: u64,
+}
+
+/// What a phase is held back by. It may be several at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The Groth parameters are not there yet.
+    Parameters,
+    /// The scratch does not answer.
+    Scratch,
+    /// No storage answers.
+    Storage,
 }
 
 /// A worker's place in the crew.
@@ -96,7 +108,9 @@ pub struct Core {
     /// A failure that concerns the whole box: nothing starts until a person retries something.
     halted: Option<Failure>,
     /// Phases that may not start now, each with what it waits for.
-    held: BTreeMap<Phase, String>,
+    held: BTreeMap<(Phase, Cause), String>,
+    /// Storage that does not answer: what is stored there is not touched.
+    hung: BTreeSet<PathBuf>,
     entries: Vec<Entry>,
     changed: BTreeMap<SectorNumber, Arc<Sector>>,
     effects: Vec<(SectorNumber, Effect)>,
@@ -121,6 +135,7 @@ impl Core {
             suspect: None,
             halted: None,
             held: BTreeMap::new(),
+            hung: BTreeSet::new(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
             effects: Vec::new(),
@@ -181,10 +196,10 @@ impl Core {
     }
 
     /// Keeps a phase from starting for as long as there is something it waits for.
-    pub fn hold(&mut self, phase: Phase, waits_for: Option<String>) {
+    pub fn hold(&mut self, phase: Phase, cause: Cause, waits_for: Option<String>) {
         match waits_for {
-            Some(why) => self.held.insert(phase, why),
-            None => self.held.remove(&phase),
+            Some(why) => self.held.insert((phase, cause), why),
+            None => self.held.remove(&(phase, cause)),
         };
     }
 
@@ -195,6 +210,58 @@ impl Core {
 
     pub fn is_suspect(&self) -> bool {
         self.suspect.is_some()
+    }
+
+    /// Says which storage does not answer now: a P6 that would read there waits, others go on.
+    pub fn storage_hangs(&mut self, hung: BTreeSet<PathBuf>) {
+        self.hung = hung;
+    }
+
+    /// Why phases wait, all causes of each in one.
+    fn held_words(&self) -> BTreeMap<Phase, String> {
+        let mut words: BTreeMap<Phase, String> = BTreeMap::new();
+        let add = |words: &mut BTreeMap<Phase, String>, phase, why: &str| {
+            let all = words.entry(phase).or_default();
+            if !all.contains(why) {
+                all.push_str(if all.is_empty() { "" } else { "; " });
+                all.push_str(why);
+            }
+        };
+        for ((phase, _), why) in &self.held {
+            add(&mut words, *phase, why);
+        }
+        for root in &self.hung {
+            let why = format!("{} hangs, and what is stored there waits", root.display());
+            add(&mut words, Phase::P6, &why);
+        }
+        words
+    }
+
+    /// The cleanings that would touch a storage that hangs.
+    fn held_tasks(&self) -> BTreeSet<(Phase, SectorNumber)> {
+        if self.hung.is_empty() {
+            return BTreeSet::new();
+        }
+        let touches = |sector: &Sector| match &sector.stage {
+            Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } => {
+                self.hung.contains(Path::new(&sealed.stored.root))
+            }
+            // An unfinished copy may lie in any of them.
+            Stage::P6 { cleaning: Cleaning::GivenUp { .. }, .. } => {
+                sector.tasks[Phase::P5].attempts > 0
+            }
+            Stage::Ticket
+            | Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::PreCommitting { .. }
+            | Stage::WaitSeed { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::Finished { .. }
+            | Stage::GivenUp { .. } => false,
+        };
+        let waiting = self.sectors.values().filter(|sector| touches(sector));
+        waiting.map(|sector| (Phase::P6, sector.id.number)).collect()
     }
 
     pub fn running(&self) -> usize {
@@ -322,6 +389,17 @@ impl Core {
                 }
                 Ok(Done::IntakeResumed)
             }
+            Command::RecordOrphan { ref path, bytes, sector } => {
+                if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
+                    return Err(Refusal::Conflict {
+                        what: format!("sector {number} was begun meanwhile, and owns this"),
+                        mend: "nothing was deleted".to_owned(),
+                    });
+                }
+                let path = path.clone();
+                self.box_event(BoxEvent::OrphanDeleted { path: path.clone(), bytes, by }, now);
+                Ok(Done::OrphanRecorded { path, bytes })
+            }
         }
     }
 
@@ -356,7 +434,7 @@ impl Core {
             throttles: self.throttles(),
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
-            held: self.held.clone(),
+            held: self.held_words(),
             stopping: self.stopping,
             suspect: self.suspect.clone(),
             behind: None,
@@ -423,7 +501,8 @@ impl Core {
             groups: self.crews.iter().map(group).collect(),
             max_outstanding: self.settings.max_outstanding.clone(),
             intake_open: !self.box_state.intake_paused,
-            held: self.held.keys().copied().collect(),
+            held: self.held.keys().map(|(phase, _)| *phase).collect(),
+            held_tasks: self.held_tasks(),
         }
     }
 

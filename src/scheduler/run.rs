@@ -260,9 +260,13 @@ impl Loop {
                 self.view_stale = true;
                 self.s.core.suspect(why);
             }
-            Input::Hold { phase, waits_for } => {
+            Input::Hold { phase, cause, waits_for } => {
                 self.view_stale = true;
-                self.s.core.hold(phase, waits_for);
+                self.s.core.hold(phase, cause, waits_for);
+            }
+            Input::StorageHangs { roots } => {
+                self.view_stale = true;
+                self.s.core.storage_hangs(roots);
             }
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;

@@ -131,4 +131,6 @@ pub struct DiskView {
     pub free_bytes: u64,
     /// Why it cannot be used, if it cannot.
     pub trouble: Option<Failure>,
+    /// It does not answer: nothing is begun on it until it does.
+    pub hung: bool,
 }

@@ -10,6 +10,7 @@ mod guard;
 mod live;
 mod lookup;
 mod offer;
+pub mod orphans;
 mod pages;
 mod parts;
 
@@ -76,6 +77,7 @@ pub struct WebState {
     /// How far running attempts have come.
     pub progress: Arc<ProgressBoard>,
     pub paths: PathsOf,
+    pub orphans: orphans::Orphans,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration as loaded, for the System page.
@@ -110,6 +112,8 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}", get(pages::sector::show))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/storage", get(pages::storage::show))
+        .route("/orphans/delete", post(actions::delete_orphan))
         .route("/system", get(pages::system::show))
         .route("/static/{*name}", get(assets::serve))
         .route("/orders", post(actions::order))

@@ -93,6 +93,9 @@ fn box_words(event: &BoxEvent) -> String {
         BoxEvent::Cancelled { order, by } => format!("order {order} cancelled by {by}"),
         BoxEvent::IntakePaused { by } => format!("intake paused by {by}"),
         BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
+        BoxEvent::OrphanDeleted { path, bytes, by } => {
+            format!("orphan {} ({}) deleted by {by}", path.display(), ByteSize(*bytes))
+        }
     }
 }
 

@@ -264,6 +264,12 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What is left of sectors on scratch: everything but the file that says whose it is.
+pub fn left_on(scratch: &Path) -> Vec<PathBuf> {
+    let is_identity = |path: &PathBuf| path.as_path() == Path::new("sealbox-root.json");
+    files(scratch).into_iter().filter(|path| !is_identity(path)).collect()
+}
+
 /// Where tests keep the Groth parameters between runs: outside the clone.
 pub fn parameters() -> PathBuf {
     if let Some(dir) = std::env::var_os("FIL_PROOFS_PARAMETER_CACHE") {

@@ -28,7 +28,9 @@ use crate::scheduler::command::{Ask, Command, Done, Refusal};
 use crate::scheduler::view::{
     BoxView, DiskRole, DiskView, Doing, LISTED, ThrottleView, WorkerView,
 };
+use crate::storage::roots::Roots;
 use crate::store::{Batch, OpenOptions, Store};
+use crate::web::orphans::Orphans;
 use crate::web::show::now;
 use crate::web::{SectorPaths, StoredPaths, WebState, router};
 use crate::worker::progress::ProgressBoard;
@@ -45,6 +47,8 @@ pub struct Site {
     pub limit: Option<u64>,
     pub parameters: ParametersState,
     pub disks: Vec<DiskView>,
+    /// Where orphans are looked for.
+    pub roots: Roots,
     pub tweak: fn(&mut BoxView),
     pub reply: Reply,
     pub progress: Arc<ProgressBoard>,
@@ -101,6 +105,7 @@ impl Site {
                 disk("/sealer", DiskRole::Scratch, 71),
                 disk("/mnt/store-1", DiskRole::Storage, 38),
             ],
+            roots: Roots::default(),
             tweak: |_| {},
             reply: unheard_of,
             progress: Arc::default(),
@@ -302,6 +307,7 @@ impl Site {
             disks,
             changes,
             progress: Arc::clone(&self.progress),
+            orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
             settings: "sector_size = \"32GiB\"\n".to_owned(),
@@ -406,6 +412,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         used_bytes: total / 100 * used_percent,
         free_bytes: total / 100 * (99 - used_percent),
         trouble: None,
+        hung: false,
     }
 }
 
