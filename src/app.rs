@@ -76,7 +76,8 @@ impl StartError {
 /// Runs the box until it is told to stop, or has to be replaced by a fresh process.
 ///
 /// # Errors
-/// What keeps it from starting; nothing was changed then but empty directories.
+/// What keeps it from starting; nothing was changed then but new directories, and the files that
+/// say whose they are.
 pub fn run(config: Config) -> Result<Then, StartError> {
     panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -178,9 +179,9 @@ fn roots(
     clock: &Clock,
     report: &mut Vec<String>,
 ) -> Result<Roots, StartError> {
-    let stored_in = match Roots::has_forgotten(&config.data_dir) {
-        true => stored_in(reader)?,
-        false => BTreeSet::new(),
+    let stored_in = match Roots::remembers(&config.data_dir, &config.storage) {
+        true => BTreeSet::new(),
+        false => stored_in(reader)?,
     };
     let places = Places {
         data_dir: &config.data_dir,

@@ -156,9 +156,12 @@ impl Roots {
         Ok((Self { guards, configured: Arc::new(configured) }, waiting))
     }
 
-    /// Whether nothing is remembered of earlier starts.
-    pub fn has_forgotten(data_dir: &Path) -> bool {
-        !data_dir.join(BOX_FILE).exists()
+    /// Whether all of this storage is remembered from earlier starts. What is not is new, or was
+    /// forgotten with `box.json`: then the history has to tell.
+    pub fn remembers(data_dir: &Path, storage: &[PathBuf]) -> bool {
+        let known = fs::read(data_dir.join(BOX_FILE)).ok();
+        let known = known.and_then(|text| serde_json::from_slice::<BoxFile>(&text).ok());
+        known.is_some_and(|known| storage.iter().all(|path| known.roots.contains_key(path)))
     }
 
     /// The roots that are configured, with what they are for.
@@ -194,8 +197,12 @@ impl Roots {
 }
 
 fn unknown(path: &Path) -> Failure {
-    let what = "this box has not used this storage yet, so it cannot tell whether it is there";
-    let mend = "configure it as a `[[storage]]`, start sealbox again, then retry";
+    let what = "this box has put no identity file here, so it cannot tell whether this is mounted";
+    let mend = format!(
+        "see that it is mounted and configured; then stop sealbox, `sealbox adopt-root {}`, start \
+         it again, and retry",
+        path.display()
+    );
     Failure::new(Class::Operator, what, mend).at(path)
 }
 

@@ -110,6 +110,11 @@ fn storage_that_the_history_has_copies_in_is_not_made_anew_though_the_box_forgot
     assert!(waiting[0].what.contains("not mounted"), "{waiting:?}");
     assert!(!world.path("store").exists());
     assert!(roots.check(&world.path("store")).is_err());
+    let storage = [world.path("store")];
+    assert!(!Roots::remembers(&world.path("data"), &storage), "the next start would make it anew");
+    fs::create_dir(world.path("store")).unwrap();
+    adopt(&world.path("data"), &world.path("store"), Role::Storage, world.miner, NOW).unwrap();
+    assert!(Roots::remembers(&world.path("data"), &storage));
 }
 
 #[test]

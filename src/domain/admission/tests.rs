@@ -240,3 +240,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_held_task_waits_alone_and_leaves_its_place_to_the_next_sector() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 2);
+    let first = yard.ready_for_p1(OrderId(0), SectorSize::KiB2);
+    let second = yard.ready_for_p1(OrderId(0), SectorSize::KiB2);
+    let mut capacity = capacity(&[group(&Phase::ALL, 1)], &[]);
+    capacity.held_tasks.insert((Phase::P1, SectorNumber(first)));
+    let sector = SectorNumber(second);
+    assert_eq!(yard.admit(&capacity), [Start::Task { sector, phase: Phase::P1, group: 0 }]);
+    capacity.held_tasks.clear();
+    let sector = SectorNumber(first);
+    assert_eq!(yard.admit(&capacity), [Start::Task { sector, phase: Phase::P1, group: 0 }]);
+}
