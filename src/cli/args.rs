@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::exit;
 use crate::domain::ids::SectorNumber;
@@ -49,8 +49,47 @@ pub enum Command {
         /// As the configuration has it
         path: PathBuf,
     },
+    /// Read the journal itself, whether or not a box runs on it
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Copy the journal, verified, to a directory that is not there yet; the box may run meanwhile
+    Backup {
+        /// It is made
+        dir: PathBuf,
+        #[command(flatten)]
+        of: DataDir,
+    },
     #[command(flatten)]
     Ask(Request),
+}
+
+/// What is done with a journal. Nothing of it is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum JournalCommand {
+    /// Read all of it, and say that it is whole or where it is damaged
+    Verify {
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// Write its entries as lines of JSON
+    Export {
+        /// Only this sector's
+        #[arg(long)]
+        sector: Option<SectorNumber>,
+        /// Only from this entry on
+        #[arg(long, value_name = "SEQ", default_value_t = 1)]
+        from: u64,
+        #[command(flatten)]
+        of: DataDir,
+    },
+}
+
+/// Whose journal.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct DataDir {
+    /// The box's data directory; else the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// What is asked of a running box.

@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod client;
 mod exit;
+mod journal;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,9 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigErrors};
+use crate::domain::units::Seq;
 
-pub use args::{Cli, Command, Request};
+pub use args::{Cli, Command, DataDir, JournalCommand, Request};
 pub use exit::Exit;
 
 /// Reads the command line. Help, and what cannot be understood, end the process here: with 0, and
@@ -56,9 +58,31 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Result<(), Refusal>) -> E
         Command::AdoptRoot { path } => {
             load_config(cli).map_err(Refusal::from).and_then(|config| adopt::answer(&config, &path))
         }
+        Command::Journal(JournalCommand::Verify { of }) => {
+            data_dir(cli, of).and_then(|data| journal::verify(&data))
+        }
+        Command::Journal(JournalCommand::Export { sector, from, of }) => {
+            let exported = data_dir(cli, of)
+                .and_then(|data| journal::export(&data, sector, Seq(from), &mut io::stdout()));
+            match exported {
+                Ok(()) => return Exit::Done,
+                Err(refusal) => Err(refusal),
+            }
+        }
+        Command::Backup { dir, of } => {
+            data_dir(cli, of).and_then(|data| journal::backup(&data, &dir))
+        }
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };
     report(cli.json, answer, &mut io::stdout(), &mut io::stderr())
+}
+
+/// With `--data-dir` even a broken configuration does not keep anybody from the journal.
+fn data_dir(cli: &Cli, of: DataDir) -> Result<PathBuf, Refusal> {
+    match of.data_dir {
+        Some(dir) => Ok(dir),
+        None => Ok(load_config(cli)?.data_dir),
+    }
 }
 
 /// With `--url` even a broken configuration does not keep anybody from asking the box.

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -139,10 +140,15 @@ fn make_dir(path: &Path) -> Result<(), Failure> {
     sync_dir(parent).map_err(|error| Failure::io("syncing a new directory", parent, &error))
 }
 
+const PROBE: &str = ".sealbox-probe-";
+/// A box that tries this long is a box that was killed while it tried.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+
 /// Everything that work will do here, once.
 fn probe(dir: &Path) -> io::Result<()> {
-    let written = dir.join(format!(".sealbox-probe-{}", std::process::id()));
-    let renamed = dir.join(format!(".sealbox-probe-{}-renamed", std::process::id()));
+    remove_old_probes(dir);
+    let written = dir.join(format!("{PROBE}{}", std::process::id()));
+    let renamed = dir.join(format!("{PROBE}{}-renamed", std::process::id()));
     let tried = write_atomic(&written, b"sealbox tried whether it can write here\n")
         .and_then(|()| fs::rename(&written, &renamed));
     let removed = match &tried {
@@ -150,6 +156,22 @@ fn probe(dir: &Path) -> io::Result<()> {
         Err(_) => fs::remove_file(&written),
     };
     tried.and(removed)
+}
+
+/// What earlier starts left that were cut short. Another box that shares the directory may be trying
+/// it at this moment: its files are left alone.
+fn remove_old_probes(dir: &Path) {
+    // A directory that cannot be listed can still be worked in.
+    for item in fs::read_dir(dir).into_iter().flatten().flatten() {
+        // The name while it is being written has one more dot before it.
+        let name = item.file_name().to_string_lossy().into_owned();
+        let is_probe = name.starts_with(PROBE) || name.starts_with(&format!(".{PROBE}"));
+        let written = item.metadata().and_then(|found| found.modified());
+        if is_probe && written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > PROBE_LIMIT)) {
+            // Gone meanwhile is as good.
+            let _ = fs::remove_file(item.path());
+        }
+    }
 }
 
 /// Who may do what here, and how to change it.
@@ -257,6 +279,20 @@ mod tests {
         ensure_dir_writable(&path).unwrap();
         ensure_dir_writable(&path).unwrap();
         assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_start_that_was_cut_short_left_is_removed_by_a_later_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = ("..sealbox-probe-5.5-2.tmp", ".sealbox-probe-6");
+        for name in [old, new, "a-sector"] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        let file = fs::File::options().write(true).open(dir.path().join(old)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        ensure_dir_writable(dir.path()).unwrap();
+        let left = |name| dir.path().join(name).exists();
+        assert_eq!([old, new, "a-sector"].map(left), [false, true, true]);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub enum StoreError {
     Damaged { at: Place, why: String },
     /// As [`StoreError::Damaged`], in the last line, which is known to have been acknowledged.
     DamagedEnd { at: Place, why: String },
+    /// As [`StoreError::Damaged`], in the last line: what a power cut leaves of a line that was
+    /// never acknowledged looks the same. Only the state can tell.
+    DoubtfulEnd { at: Place, why: String },
     /// Entries between two journal files are missing.
     Gap { expected: Seq, found: Option<PathBuf>, dir: PathBuf },
     /// A journal line of a version, or with an event, that this sealbox does not know.
@@ -83,6 +86,9 @@ impl StoreError {
             Self::DamagedEnd { at, why } => {
                 format!("the journal's last line, acknowledged before, is damaged at {at}: {why}")
             }
+            Self::DoubtfulEnd { at, why } => {
+                format!("the journal's last line has its end and is not whole, at {at}: {why}")
+            }
             Self::Gap { expected, found: Some(_), .. } => {
                 format!("the journal has a gap: entry {} should begin this file", expected.0)
             }
@@ -118,9 +124,31 @@ impl StoreError {
             | Self::StateBehind { path, .. } => Some(path),
             Self::Damaged { at, .. }
             | Self::DamagedEnd { at, .. }
+            | Self::DoubtfulEnd { at, .. }
             | Self::Newer { at, .. }
             | Self::DoesNotFollow { at, .. } => Some(&at.file),
             Self::Refused { .. } | Self::Busy | Self::Closed => None,
+        }
+    }
+
+    /// The line of the journal that it is about.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Damaged { at, .. }
+            | Self::DamagedEnd { at, .. }
+            | Self::DoubtfulEnd { at, .. }
+            | Self::Newer { at, .. }
+            | Self::DoesNotFollow { at, .. } => Some(at),
+            Self::Locked { .. }
+            | Self::Io { .. }
+            | Self::Full { .. }
+            | Self::Broken { .. }
+            | Self::Gap { .. }
+            | Self::Refused { .. }
+            | Self::State { .. }
+            | Self::StateBehind { .. }
+            | Self::Busy
+            | Self::Closed => None,
         }
     }
 
@@ -151,6 +179,10 @@ impl StoreError {
                 at.byte,
                 at.file.display()
             ),
+            Self::DoubtfulEnd { .. } => "start sealbox if this is behind a power cut: it knows \
+                                         whether this line was acknowledged, sets it aside if it \
+                                         was not, and changes nothing if it was"
+                .to_owned(),
             Self::Gap { found: Some(_), expected, dir } => format!(
                 "nothing was changed. Put the missing files, from entry {} on, back into {}",
                 expected.0,
@@ -204,6 +236,7 @@ impl std::error::Error for StoreError {
             | Self::Broken { .. }
             | Self::Damaged { .. }
             | Self::DamagedEnd { .. }
+            | Self::DoubtfulEnd { .. }
             | Self::Gap { .. }
             | Self::Newer { .. }
             | Self::DoesNotFollow { .. }

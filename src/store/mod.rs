@@ -23,6 +23,7 @@ mod faults;
 mod ground;
 mod index;
 mod journal;
+mod offline;
 mod owner;
 mod reader;
 mod record;
@@ -47,6 +48,7 @@ use tokio::sync::oneshot;
 
 pub use error::{Place, StoreError};
 pub use index::{BadStage, Counts, StageKind};
+pub use offline::{SegmentFacts, Verified, backup, export, in_the_way, verify};
 pub use owner::{Batch, Committed};
 pub use reader::{BadTaskCursor, Page, Reader, SectorFilter, TaskCursor, TaskFilter, TaskLine};
 pub use state::Direction;

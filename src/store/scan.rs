@@ -57,6 +57,8 @@ fn number(stem: &str) -> Option<u64> {
 pub struct Torn {
     pub at: Place,
     pub bytes: u64,
+    /// Whether it has its newline all the same: then it was cut by a power cut, or damaged later.
+    pub has_end: bool,
     pub why: String,
 }
 
@@ -194,7 +196,7 @@ fn read(
                 if whole && expected <= acknowledged {
                     return Err(StoreError::DamagedEnd { at, why });
                 }
-                end.torn = Some(Torn { at, bytes, why });
+                end.torn = Some(Torn { at, bytes, has_end: whole, why });
                 return Ok(end);
             }
             Err(error @ LineError::Newer(_)) => return Err(placed(&at, error)),

@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod model;
+mod offline;
 mod speed;
 
 use std::path::{Path, PathBuf};
