@@ -2,6 +2,8 @@
 
 pub mod command;
 pub mod core;
+#[cfg(test)]
+mod errand_tests;
 pub mod input;
 pub mod messenger;
 pub mod run;

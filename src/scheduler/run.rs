@@ -10,13 +10,15 @@ use tokio::time::Instant;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
+use crate::domain::pipeline;
+use crate::domain::sector::Sector;
 use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
 use super::command::{Ask, Done, Refusal};
 use super::core::{Assignment, Core, Decided};
 use super::input::Input;
-use super::messenger::Messenger;
+use super::messenger::{Errand, Messenger};
 use super::view::{BoxView, ChainTrouble};
 
 /// The time of day, from one place, so that a test can give another.
@@ -76,6 +78,8 @@ impl Answer {
 /// The loop's own state beside the core's.
 struct Loop {
     s: Scheduler,
+    /// What each sector waits for the chain to answer; a sector owes one thing at a time.
+    errands: BTreeMap<SectorNumber, Errand>,
     chain_trouble: BTreeMap<SectorNumber, Failure>,
     trouble: Option<Failure>,
     answers: Vec<Answer>,
@@ -91,6 +95,7 @@ impl Scheduler {
     pub async fn run(self) -> (Store, Then) {
         let mut this = Loop {
             s: self,
+            errands: BTreeMap::new(),
             chain_trouble: BTreeMap::new(),
             trouble: None,
             answers: Vec::new(),
@@ -199,13 +204,32 @@ impl Loop {
     }
 
     fn act(&mut self, decided: Decided) {
+        for sector in &decided.sectors {
+            self.end_errand_unless_owed(sector);
+        }
         for (number, effect) in decided.effects {
             if let Some(sector) = self.s.core.sector(number) {
-                self.s.messenger.send(sector.clone(), effect);
+                let errand = self.s.messenger.send(sector.clone(), effect);
+                self.errands.insert(number, errand);
             }
         }
         for assignment in decided.assignments {
             (self.s.assign)(assignment);
+        }
+    }
+
+    /// A sector that was given up wants nothing of the chain any more. Left alone, its errand would
+    /// be repeated until the chain answers, and a pre-commit sent for what is deleted by then.
+    fn end_errand_unless_owed(&mut self, sector: &Sector) {
+        let number = sector.id.number;
+        let owed = pipeline::owed(sector);
+        if let Some(errand) = self.errands.remove(&number) {
+            if owed.contains(&errand.effect) {
+                self.errands.insert(number, errand);
+            } else {
+                errand.end();
+                self.chain_trouble.remove(&number);
+            }
         }
     }
 
@@ -241,6 +265,8 @@ impl Loop {
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;
                 match failure {
+                    // Said just before its errand was ended, it would never be taken back.
+                    Some(_) if !self.errands.contains_key(&sector) => {}
                     Some(failure) => drop(self.chain_trouble.insert(sector, failure)),
                     None => drop(self.chain_trouble.remove(&sector)),
                 }
