@@ -10,6 +10,8 @@ use crate::domain::ids::{ActorId, OrderId, SectorNumber};
 use crate::domain::order::{BoxState, ORDER_LIMIT, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
+#[cfg(test)]
+use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{Data, Sector, Stage};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
@@ -164,7 +166,14 @@ impl Core {
                 "{rescued} attempt(s) were running when sealbox stopped; they start again"
             ));
         }
-        let missing = self.settings.auto_pledge.saturating_sub(self.box_state.ordered);
+        #[cfg(test)]
+        if planted(Bug::EffectsForgotten) {
+            self.effects.clear();
+        }
+        let ordered = self.box_state.ordered;
+        #[cfg(test)]
+        let ordered = if planted(Bug::PledgesAgain) { 0 } else { ordered };
+        let missing = self.settings.auto_pledge.saturating_sub(ordered);
         if missing > 0 {
             let size = self.settings.sector_size;
             self.order(size, missing.min(ORDER_LIMIT), "auto_pledge", now);
@@ -235,6 +244,10 @@ impl Core {
     ) {
         let group = self.workers[worker.0].group;
         self.workers[worker.0].doing = None;
+        #[cfg(test)]
+        if planted(Bug::SlotLost) && matches!(event, Event::Failed { .. }) {
+            return self.must_happen(number, event, now);
+        }
         self.crews[group].idle.push(worker);
         self.must_happen(number, event, now);
     }
@@ -349,6 +362,14 @@ impl Core {
         }
     }
 
+    /// The state in flight and both indexes of it, for the simulation to compare.
+    #[cfg(test)]
+    pub(super) fn insides(
+        &self,
+    ) -> (&BTreeMap<SectorNumber, Arc<Sector>>, &Queue, &BTreeSet<SectorNumber>) {
+        (&self.sectors, &self.queue, &self.attention)
+    }
+
     fn attention_list(&self) -> Vec<Arc<Sector>> {
         let of = |number| self.sectors.get(number).cloned();
         self.attention.iter().take(LISTED).filter_map(of).collect()
@@ -446,6 +467,11 @@ impl Core {
         }
         let mut retried = Vec::new();
         for phase in phases {
+            #[cfg(test)]
+            if planted(Bug::LostRetry) {
+                retried.push(Retried { sector: number, phase });
+                continue;
+            }
             self.ask(number, Event::Retried { phase, by: by.to_owned() }, now)?;
             retried.push(Retried { sector: number, phase });
         }

@@ -7,6 +7,8 @@ mod errand_tests;
 pub mod input;
 pub mod messenger;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 pub mod view;
 
 use std::sync::Arc;
