@@ -22,16 +22,20 @@ use crate::engine::filecoin::{FilecoinEngine, Hooks};
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{Engine, EngineKind, ParametersState};
 use crate::scheduler::Handle;
-use crate::scheduler::core::{Core, Past, Settings};
+use crate::scheduler::core::{Cause, Core, Past, Settings};
 use crate::scheduler::input::Input;
 use crate::scheduler::messenger::Messenger;
 use crate::scheduler::run::{Clock, Scheduler, Then};
+use crate::scheduler::view::DiskView;
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
-use crate::store::{OpenOptions, StageKind, StoreError};
+use crate::storage::roots::{Places, Roots};
+use crate::store::{Direction, OpenOptions, Reader, SectorFilter, StageKind, StoreError};
 use crate::telemetry;
+use crate::web::orphans::Orphans;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
 use crate::worker::phases::Tools;
+use crate::worker::progress::ProgressBoard;
 use crate::worker::{Crew, panics};
 
 /// How many commands may wait for the scheduler.
@@ -85,17 +89,20 @@ pub fn run(config: Config) -> Result<Then, StartError> {
 }
 
 async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
-    check_directories(&config)?;
-    let (store, recovered) = OpenOptions::new(&config.data_dir).open()?;
+    ensure_dir_writable(&config.data_dir)?;
+    // Before the store: a start that fails here leaves the last stop as clean as it was.
+    let listener = listen(config.listen).await?;
+    let (store, mut recovered) = OpenOptions::new(&config.data_dir).open()?;
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
-    let listener = listen(config.listen).await?;
     let clock: Clock = Arc::new(wall_clock);
     let (parameters_changed, parameters) = watch::channel(0u64);
     let engine = engine(&config, parameters_changed)?;
     let chain = chain(&config, &clock)?;
     let reader = store.reader();
+    let roots = roots(&config, &reader, &clock, &mut recovered.report)?;
+    let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let past = Past {
         finished: recovered.counts.stage(StageKind::Finished),
         given_up: recovered.counts.stage(StageKind::GivenUp),
@@ -105,11 +112,14 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     };
     let (input_sender, inputs) = mpsc::unbounded_channel();
     let mut core = Core::new(settings(&config, engine.kind()), &groups(&config), past);
-    core.hold(Phase::P4, awaited_parameters(&*engine));
+    core.hold(Phase::P4, Cause::Parameters, awaited_parameters(&*engine));
     tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
-    let tools = Arc::new(tools(&config, engine.clone()));
+    tokio::spawn(watch_mounts(disks.clone(), input_sender.clone()));
+    let progress = Arc::new(ProgressBoard::default());
+    let tools = tools(&config, engine.clone(), roots.clone(), disks.clone(), progress.clone());
+    let tools = Arc::new(tools);
     let crew = Crew::start(core.workers(), &tools, &input_sender).map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
@@ -129,12 +139,15 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
         grace: config.shutdown_grace,
     };
+    let orphans = Orphans::new(roots, config.miner, reader.clone());
     let web = web::router(WebState {
+        orphans,
         handle: Handle::new(ask_sender, view_receiver),
         reader,
         engine,
-        disks: telemetry::watch_disks(&config).map_err(StartError::Threads)?,
-        changes: parameters,
+        disks,
+        changes: unseen_changes(parameters, progress.clone()),
+        progress,
         paths: paths(&config),
         listen: config.listen,
         settings: serde_json::to_string_pretty(&*config).unwrap_or_default(),
@@ -157,18 +170,47 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     Ok(then)
 }
 
-/// Everything that will have to be written is tried before the first hour is spent.
-fn check_directories(config: &Config) -> Result<(), Failure> {
-    ensure_dir_writable(&config.data_dir)?;
-    for dir in Scratch::new(&config.scratch).parents() {
-        ensure_dir_writable(&dir)?;
+/// Looks whose the scratch and every storage are, and that they can be written to. What storage
+/// cannot be used now, though it was before, goes to the report: its work waits.
+fn roots(
+    config: &Config,
+    reader: &Reader,
+    clock: &Clock,
+    report: &mut Vec<String>,
+) -> Result<Roots, StartError> {
+    let stored_in = match Roots::has_forgotten(&config.data_dir) {
+        true => stored_in(reader)?,
+        false => BTreeSet::new(),
+    };
+    let places = Places {
+        data_dir: &config.data_dir,
+        scratch: &config.scratch,
+        storage: &config.storage,
+        miner: config.miner,
+        stored_in: &stored_in,
+    };
+    let (roots, waiting) = Roots::open(&places, clock())?;
+    for failure in waiting {
+        tracing::error!(%failure, "a storage cannot be used: its work waits");
+        report.push(format!("a storage cannot be used, and its work waits: {failure}"));
     }
-    for root in &config.storage {
-        for dir in StorageRoot::new(root).parents() {
-            ensure_dir_writable(&dir)?;
+    Ok(roots)
+}
+
+/// Where the history has copies. All of it is read: only where nothing else remembers.
+fn stored_in(reader: &Reader) -> Result<BTreeSet<PathBuf>, StoreError> {
+    const ROWS: usize = 1_000;
+    let mut found = BTreeSet::new();
+    let mut after = None;
+    loop {
+        let page = reader.sectors(SectorFilter::All, after, ROWS, Direction::OldestFirst)?;
+        let stored = page.items.iter().filter_map(|sector| sector.stage.stored());
+        found.extend(stored.map(|stored| PathBuf::from(&stored.root)));
+        after = page.next;
+        if after.is_none() {
+            return Ok(found);
         }
     }
-    Ok(())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -219,12 +261,21 @@ fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
     config.workers.iter().map(group).collect()
 }
 
-fn tools(config: &Config, engine: Arc<dyn Engine>) -> Tools {
+fn tools(
+    config: &Config,
+    engine: Arc<dyn Engine>,
+    roots: Roots,
+    disks: watch::Receiver<Vec<DiskView>>,
+    progress: Arc<ProgressBoard>,
+) -> Tools {
     Tools {
         engine,
         scratch: Scratch::new(&config.scratch),
         storage: config.storage.iter().map(StorageRoot::new).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+        progress,
+        roots,
+        disks,
     }
 }
 
@@ -248,9 +299,46 @@ async fn watch_parameters(
     inputs: mpsc::UnboundedSender<Input>,
 ) {
     loop {
-        let hold = Input::Hold { phase: Phase::P4, waits_for: awaited_parameters(&*engine) };
+        let waits_for = awaited_parameters(&*engine);
+        let hold = Input::Hold { phase: Phase::P4, cause: Cause::Parameters, waits_for };
         // Both ends go only when the process stops.
         if inputs.send(hold).is_err() || changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Counts up when something changes that no view tells, the progress at most once a second.
+fn unseen_changes(
+    mut parameters: watch::Receiver<u64>,
+    progress: Arc<ProgressBoard>,
+) -> watch::Receiver<u64> {
+    let (changes, changed) = watch::channel(0u64);
+    let by_parameters = changes.clone();
+    tokio::spawn(async move {
+        while parameters.changed().await.is_ok() {
+            by_parameters.send_modify(|count| *count += 1);
+        }
+    });
+    tokio::spawn(async move { progress.wake(&changes).await });
+    changed
+}
+
+/// Tells the scheduler whenever a mount stops answering, or answers again.
+async fn watch_mounts(
+    mut disks: watch::Receiver<Vec<DiskView>>,
+    inputs: mpsc::UnboundedSender<Input>,
+) {
+    let mut before = telemetry::Holds::default();
+    loop {
+        let now = telemetry::holds(&disks.borrow_and_update());
+        if now != before {
+            if now.inputs().into_iter().any(|input| inputs.send(input).is_err()) {
+                return;
+            }
+            before = now;
+        }
+        if disks.changed().await.is_err() {
             return;
         }
     }
@@ -304,7 +392,8 @@ async fn stop_on_signal(stop: watch::Sender<bool>) {
             stop.send_replace(true);
         }
     }
-    std::process::exit(0);
+    // What a shell expects of a process that an interrupt ended.
+    std::process::exit(130);
 }
 
 fn wall_clock() -> Timestamp {

@@ -13,4 +13,5 @@ pub mod storage;
 pub mod store;
 pub mod telemetry;
 pub mod web;
+pub mod within;
 pub mod worker;

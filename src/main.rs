@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use sealbox::app;
-use sealbox::cli::{self, Exit};
+use sealbox::cli::{self, Exit, Refusal};
 use sealbox::config::Config;
 use sealbox::engine::filecoin::settings;
 use sealbox::logs;
@@ -15,33 +15,32 @@ fn main() -> ExitCode {
     cli::dispatch(&cli, run).into()
 }
 
-fn run(config: Config) -> Exit {
+fn run(config: Config) -> Result<(), Refusal> {
     let parents = config.data_dir.join("parents");
     let is_set = |key: &str| std::env::var_os(key).is_some();
     let variables = settings::prepare(&config.parameters, &parents, is_set);
     // SAFETY: nothing has started a thread yet; the runtime, the log and the workers come after.
     unsafe { settings::set(&variables) };
-    let ended = logs::set_up(&app::log_dir(&config.data_dir), &config.log)
-        .map_err(anyhow::Error::from)
-        .and_then(|guard| {
-            let ended = app::run(config).map_err(anyhow::Error::from);
-            drop(guard);
-            ended
-        });
-    match ended {
-        Ok(Then::Stop) => Exit::Done,
-        Ok(Then::Restart) => {
-            // Only returns if it did not work.
-            let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
-            eprintln!("sealbox could not start itself again ({error}): start it by hand");
-            Exit::Failed
-        }
-        Err(error) => {
-            eprintln!("sealbox cannot run: {error}");
-            match error.downcast_ref::<app::StartError>() {
-                Some(start) if start.is_occupied() => Exit::Busy,
-                Some(_) | None => Exit::Failed,
-            }
-        }
+    // The reason says what to do as well.
+    let cannot = |why: &dyn std::error::Error, exit| {
+        Refusal::new(exit, format!("sealbox cannot run: {why}"), "")
+    };
+    let log = logs::set_up(&app::log_dir(&config.data_dir), &config.log)
+        .map_err(|error| cannot(&error, Exit::Failed))?;
+    let then = app::run(config).map_err(|error| {
+        let exit = if error.is_occupied() { Exit::Busy } else { Exit::Failed };
+        cannot(&error, exit)
+    })?;
+    drop(log);
+    match then {
+        Then::Stop => Ok(()),
+        Then::Restart => Err(replace_this_process()),
     }
+}
+
+/// Only returns if it did not work.
+fn replace_this_process() -> Refusal {
+    let error = Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec();
+    let what = format!("sealbox could not start itself again ({error})");
+    Refusal::new(Exit::Failed, what, "start it by hand")
 }

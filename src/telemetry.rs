@@ -1,39 +1,59 @@
-//! Samples of the machine: the disks behind the configured paths, cores and memory.
+//! Samples of the machine: the disks behind the configured paths and which of them hang, cores
+//! and memory.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::domain::phase::Phase;
 use crate::domain::units::ByteSize;
+use crate::scheduler::core::Cause;
+use crate::scheduler::input::Input;
 use crate::scheduler::view::{DiskRole, DiskView};
 use crate::storage::disk::usage;
+use crate::storage::roots::Roots;
+use crate::within::{ANSWER_LIMIT, hung};
 
 /// How often a disk is looked at.
 const EVERY: Duration = Duration::from_secs(5);
+/// How often the looks themselves are looked at.
+const SUPERVISED_EVERY: Duration = Duration::from_secs(1);
 
-/// Watches every configured path, each on a thread of its own: one that hangs stops nobody else.
+/// When the look at each disk that has not come back yet began.
+type Looks = Arc<Mutex<Vec<Option<Instant>>>>;
+type Sender = Arc<watch::Sender<Vec<DiskView>>>;
+
+/// Watches every configured path, each on a thread of its own: one that hangs stops nobody else,
+/// and is found out by one more thread, which touches none of them.
 ///
 /// # Errors
 /// When the system gives no more threads.
-pub fn watch_disks(config: &Config) -> std::io::Result<watch::Receiver<Vec<DiskView>>> {
+pub fn watch_disks(
+    config: &Config,
+    roots: &Roots,
+) -> std::io::Result<watch::Receiver<Vec<DiskView>>> {
     let scratch = std::iter::once((config.scratch.clone(), DiskRole::Scratch));
     let storage = config.storage.iter().map(|path| (path.clone(), DiskRole::Storage));
     let data = std::iter::once((config.data_dir.clone(), DiskRole::Data));
     let paths: Vec<_> = scratch.chain(storage).chain(data).collect();
+    let looks: Looks = Arc::new(Mutex::new(vec![None; paths.len()]));
     let unseen = paths.iter().map(|(path, role)| unseen(path.clone(), *role)).collect();
     let (sender, receiver) = watch::channel(unseen);
-    let sender = Arc::new(sender);
+    let sender: Sender = Arc::new(sender);
     for (index, (path, role)) in paths.into_iter().enumerate() {
-        let sender: Arc<watch::Sender<Vec<DiskView>>> = sender.clone();
+        let (sender, looks, roots) = (sender.clone(), looks.clone(), roots.clone());
         thread::Builder::new().name(format!("disk-{index}")).spawn(move || {
             while !sender.is_closed() {
-                let seen = look(path.clone(), role);
+                begin(&looks, index);
+                let seen = look(path.clone(), role, &roots);
                 sender.send_if_modified(|disks| {
+                    end(&looks, index);
                     let changed = disks[index] != seen;
                     disks[index] = seen;
                     changed
@@ -42,10 +62,45 @@ pub fn watch_disks(config: &Config) -> std::io::Result<watch::Receiver<Vec<DiskV
             }
         })?;
     }
+    thread::Builder::new().name("disks".to_owned()).spawn(move || {
+        while !sender.is_closed() {
+            thread::sleep(SUPERVISED_EVERY);
+            sender.send_if_modified(|disks| say_which_hang(disks, &looks, Instant::now()));
+        }
+    })?;
     Ok(receiver)
 }
 
-fn look(path: PathBuf, role: DiskRole) -> DiskView {
+fn begin(looks: &Looks, index: usize) {
+    looks.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(Instant::now());
+}
+
+fn end(looks: &Looks, index: usize) {
+    looks.lock().unwrap_or_else(PoisonError::into_inner)[index] = None;
+}
+
+/// Whether that changed anything.
+fn say_which_hang(disks: &mut [DiskView], looks: &Looks, now: Instant) -> bool {
+    let mut changed = false;
+    let looks = looks.lock().unwrap_or_else(PoisonError::into_inner);
+    for (disk, began) in disks.iter_mut().zip(looks.iter()) {
+        let silent = began.map(|began| now.saturating_duration_since(began));
+        let Some(silent) = silent.filter(|silent| *silent >= ANSWER_LIMIT) else { continue };
+        // In steps: every change makes every open page fetch itself again.
+        let steps = silent.as_secs() / EVERY.as_secs() * EVERY.as_secs();
+        let trouble = Some(hung(&disk.path, Duration::from_secs(steps)));
+        changed |= disk.trouble != trouble || !disk.hung;
+        disk.trouble = trouble;
+        disk.hung = true;
+    }
+    changed
+}
+
+fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
+    let identity = match role {
+        DiskRole::Scratch | DiskRole::Storage => roots.check_here(&path),
+        DiskRole::Data => Ok(()),
+    };
     match usage(&path) {
         Ok(usage) => DiskView {
             device: usage.device,
@@ -54,11 +109,15 @@ fn look(path: PathBuf, role: DiskRole) -> DiskView {
             total_bytes: usage.total.0,
             used_bytes: usage.total.0.saturating_sub(usage.free.0),
             free_bytes: usage.available.0,
-            trouble: None,
+            trouble: identity.err(),
+            hung: false,
             path,
             role,
         },
-        Err(failure) => DiskView { trouble: Some(failure), ..unseen(path, role) },
+        Err(failure) => {
+            let trouble = Some(identity.err().unwrap_or(failure));
+            DiskView { trouble, ..unseen(path, role) }
+        }
     }
 }
 
@@ -73,6 +132,92 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         used_bytes: 0,
         free_bytes: 0,
         trouble: None,
+        hung: false,
+    }
+}
+
+/// What has to wait because a mount does not answer.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Holds {
+    scratch: Option<String>,
+    /// No storage answers.
+    storage: Option<String>,
+    hung_storage: BTreeSet<PathBuf>,
+}
+
+/// What follows from the samples. Every phase works on the scratch; P5 needs one storage; P6 needs
+/// the one that its copy lies in.
+pub fn holds(disks: &[DiskView]) -> Holds {
+    let of = |role| disks.iter().filter(move |disk| disk.role == role);
+    let hangs = |disk: &&DiskView| disk.hung;
+    let scratch = of(DiskRole::Scratch).find(hangs);
+    let hung_storage: BTreeSet<PathBuf> =
+        of(DiskRole::Storage).filter(hangs).map(|disk| disk.path.clone()).collect();
+    let all = !hung_storage.is_empty() && of(DiskRole::Storage).all(|disk| disk.hung);
+    Holds {
+        scratch: scratch.map(|disk| format!("the scratch {} hangs", disk.path.display())),
+        storage: all.then(|| "every storage hangs".to_owned()),
+        hung_storage,
+    }
+}
+
+impl Holds {
+    /// For the scheduler: all of it, whatever it was told before.
+    pub fn inputs(&self) -> Vec<Input> {
+        let scratch = Phase::ALL.into_iter().map(|phase| Input::Hold {
+            phase,
+            cause: Cause::Scratch,
+            waits_for: self.scratch.clone(),
+        });
+        let storage = Input::Hold {
+            phase: Phase::P5,
+            cause: Cause::Storage,
+            waits_for: self.storage.clone(),
+        };
+        let roots = self.hung_storage.clone();
+        scratch.chain([storage, Input::StorageHangs { roots }]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(path: &str, role: DiskRole, hung: bool) -> DiskView {
+        DiskView { hung, ..unseen(path.into(), role) }
+    }
+
+    #[test]
+    fn a_look_that_does_not_come_back_is_said_to_hang_and_one_that_does_is_not() {
+        let now = Instant::now();
+        let began = now.checked_sub(Duration::from_secs(17)).unwrap();
+        let looks: Looks = Arc::new(Mutex::new(vec![Some(began), Some(now), None]));
+        let mut disks: Vec<_> =
+            ["/a", "/b", "/c"].map(|path| disk(path, DiskRole::Storage, false)).into();
+        assert!(say_which_hang(&mut disks, &looks, now));
+        assert_eq!(disks.iter().map(|disk| disk.hung).collect::<Vec<_>>(), [true, false, false]);
+        let trouble = disks[0].trouble.clone().unwrap();
+        assert_eq!(trouble.what, "hung: no answer for 15 s");
+        assert!(!say_which_hang(&mut disks, &looks, now), "nothing new, and everyone was woken");
+    }
+
+    #[test]
+    fn copies_wait_only_when_every_storage_hangs() {
+        let store = |path, hung| disk(path, DiskRole::Storage, hung);
+        let one = holds(&[store("/a", true), store("/b", false)]);
+        assert_eq!(one.storage, None);
+        assert_eq!(one.hung_storage, BTreeSet::from([PathBuf::from("/a")]));
+        assert!(holds(&[store("/a", true), store("/b", true)]).storage.is_some());
+        assert_eq!(holds(&[store("/a", false)]), Holds::default());
+    }
+
+    #[test]
+    fn everything_waits_for_a_scratch_that_hangs() {
+        let held = holds(&[disk("/s", DiskRole::Scratch, true)]).inputs();
+        for phase in Phase::ALL {
+            assert!(held.iter().any(|input| matches!(input,
+                Input::Hold { phase: of, waits_for: Some(_), .. } if *of == phase)));
+        }
     }
 }
 

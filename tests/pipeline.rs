@@ -87,7 +87,7 @@ fn a_refused_pre_commit_goes_straight_to_clean_and_4_8_and_16_never_run() {
         assert_eq!(lab.row(0, never), None, "task {never}");
     }
     assert_eq!(lab.row(0, 32), Some((1, 1, 0)));
-    let scratch = support::files(&lab.path("sealbox-data/scratch"));
+    let scratch = support::left_on(&lab.path("sealbox-data/scratch"));
     assert!(scratch.is_empty(), "left on scratch: {scratch:?}");
     let history = lab.history(0);
     position(&history, "deleted");
@@ -108,7 +108,7 @@ fn a_killed_box_goes_on_by_itself_whatever_phase_it_was_in() {
         let history = lab.history(0);
         position(&history, "interrupted");
         assert_eq!(lab.row(0, task_type), Some((1, 1, 0)));
-        assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty(), "{phase}");
+        assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty(), "{phase}");
     }
 }
 
@@ -160,6 +160,66 @@ fn a_panic_in_a_phase_is_an_attempt_that_failed_and_is_tried_again() {
 }
 
 #[test]
+fn a_stored_copy_that_spoils_before_clean_is_copied_again_from_scratch() {
+    let slow = QUICK.replace("p6_ms = 5", "p6_ms = 600");
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_row(0, 32, (1, 0, 1));
+    let stored = lab.path("sealbox-data/storage/sealed/s-t01000-0");
+    std::fs::write(&stored, "spoilt").expect("the stored replica");
+    lab.wait_for_row(0, 32, (1, 1, 2));
+    assert!(lab.path("sealbox-data/scratch/sealed/s-t01000-0").exists(), "deleted before proof");
+    lab.wait("the page offers it", |lab| lab.page("/sectors/0").contains("Copy again"));
+    let copied = lab.post("/api/v1/sectors/0/retry", &json!({ "phase": "P5" })).expect("put back");
+    assert_eq!(copied, json!({ "retried": ["P5"] }));
+    lab.wait_for_state(0, "finished");
+    assert!(std::fs::read(&stored).expect("the replica").starts_with(b"SIMULATED"));
+}
+
+#[test]
+fn a_box_with_nothing_to_do_uses_next_to_no_processor_time() {
+    // One worker that is busy, and a failed attempt that is due meanwhile: nothing to do but wait.
+    let text = "auto_pledge = 0
+        [engine]
+        kind = \"simulated\"
+        [simulated]
+        p1_ms = 60000
+        [[simulated.failure]]
+        sector = 0
+        phase = \"P1\"
+        class = \"transient\"
+        [chain.lab]
+        epoch_ms = 5
+        challenge_delay = 2";
+    let mut lab = Lab::with(&text.replace("p1_ms = 60000", "p1_ms = 7000"));
+    lab.start();
+    lab.pledge(2);
+    lab.wait("the first has failed and the second runs", |lab| {
+        lab.row(1, 1) == Some((1, 0, 1)) && lab.row(0, 1) == Some((0, 0, 1))
+    });
+    let due = lab.cpu_ms();
+    lab.wait("the first runs again", |lab| lab.row(0, 1) == Some((1, 0, 1)));
+    // The back-off is 5 s, the second attempt 7 s: for 2 s the first was due and had no worker.
+    let used = lab.cpu_ms() - due;
+    assert!(used < 1_000, "{used} ms of processor time, the questions of this test included");
+}
+
+#[test]
+fn a_failure_of_the_whole_box_stops_all_starts_until_a_person_retries() {
+    let failure = "[[simulated.failure]]\nsector = 0\nphase = \"P1\"\nclass = \"fatal\"\n";
+    let mut lab = quick("", failure);
+    lab.start();
+    lab.pledge(3);
+    lab.wait("the box says that it has stopped", |lab| {
+        !lab.get("/api/v1/status")["trouble"].is_null()
+    });
+    assert_eq!(lab.sector(1), Value::Null, "another sector was begun");
+    assert!(lab.cli(&["retry", "0"]).status.success());
+    lab.wait_for_state(2, "finished");
+}
+
+#[test]
 fn retry_from_the_command_line_puts_a_failed_task_back() {
     let failure = "[[simulated.failure]]\nphase = \"P6\"\nclass = \"operator\"\n";
     let mut lab = quick("", failure);
@@ -187,7 +247,7 @@ fn an_abort_waits_for_the_running_attempt_and_then_cleans_up() {
     let aborted = lab.post("/api/v1/sectors/0/abort", &json!({})).expect("aborted");
     assert_eq!(aborted["now"], false, "the attempt runs: {aborted}");
     lab.wait_for_state(0, "given up");
-    assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty());
+    assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
         assert!(cache.join(name).is_file(), "{name} is stored");
     }
     assert!(path(stored, "manifest").is_file());
-    let left = support::files(&lab.path("sealbox-data/scratch"));
+    let left = support::left_on(&lab.path("sealbox-data/scratch"));
     assert!(left.is_empty(), "left on scratch: {left:?}");
 
     let history = lab.history(0).join("\n");
@@ -151,15 +151,6 @@ fn kill_in_p2(lab: &mut Lab) -> u64 {
     panic!("no P2 was hit");
 }
 
-/// Seconds of processor time that the box has used.
-fn cpu_seconds(lab: &Lab) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", lab.pid())).expect("its stat");
-    let after_name = stat.rsplit(')').next().expect("fields after the name");
-    let ticks: u64 =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
-    ticks / 100
-}
-
 #[test]
 fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
     let _alone = alone();
@@ -172,8 +163,8 @@ fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
         made && lab.row(number, 8) == Some((1, 0, 1))
     });
     // Deep enough in for the SNARK to be under way.
-    let before = cpu_seconds(&lab);
-    lab.wait("C2 has used some processor time", |lab| cpu_seconds(lab) > before + 8);
+    let before = lab.cpu_ms();
+    lab.wait("C2 has used some processor time", |lab| lab.cpu_ms() > before + 8_000);
     assert_eq!(lab.row(number, 8), Some((1, 0, 1)), "C2 was over before it could be killed");
     lab.kill();
     start(&mut lab);
@@ -181,5 +172,5 @@ fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
 
     let sector = wait_until_finished(&lab, number);
     assert!(verifies(&sector));
-    assert!(support::files(&lab.path("sealbox-data/scratch")).is_empty());
+    assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
 }

@@ -43,6 +43,12 @@ pub enum Command {
     Run,
     /// Check the configuration, and show what follows from it
     CheckConfig,
+    /// Make a scratch or storage directory this box's own, whatever sectors lie in it; the box
+    /// must be stopped
+    AdoptRoot {
+        /// As the configuration has it
+        path: PathBuf,
+    },
     #[command(flatten)]
     Ask(Request),
 }
@@ -61,12 +67,16 @@ pub enum Request {
     },
     /// List sectors
     Sectors {
-        /// Only those in this state
+        /// Only those in this state: all, in_flight, needs_you (or failed), finished, given_up,
+        /// or where they stand, as in P1 or "wait seed"
         #[arg(long)]
         state: Option<String>,
     },
     /// Show one sector; with --json all that is needed to check its seal elsewhere
-    Sector { sector: SectorNumber },
+    Sector {
+        /// Its number
+        sector: SectorNumber,
+    },
     /// List tasks, as the fleet's task table has them
     Tasks {
         /// Only this phase: 1, 2, 4, 8, 16, 32, P1 to P6 or its name
@@ -91,15 +101,47 @@ pub enum Request {
         #[arg(long, conflicts_with_all = ["sector", "phase"])]
         all: bool,
     },
+    /// Send a sector back to P1
+    Redo {
+        /// Its number
+        sector: SectorNumber,
+    },
+    /// Begin no further sector; those begun go on
+    Pause,
+    /// Begin sectors again
+    Resume,
+    /// Issue no more of an order; its sectors that were begun go on
+    Cancel {
+        /// The order's number
+        order: u64,
+    },
     /// Give a sector up: its local files are deleted
     Abort {
+        /// Its number
         sector: SectorNumber,
         /// Yes, I mean it
         #[arg(long)]
         yes: bool,
     },
+    /// List what lies in scratch and storage that no sector owns; or delete one of it
+    Orphans {
+        #[command(subcommand)]
+        order: Option<OrphanOrder>,
+    },
     /// Show where the Groth parameters stand
     Params,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum OrphanOrder {
+    /// Delete one, for good
+    Delete {
+        /// As the list has it
+        path: PathBuf,
+        /// Yes, I mean it
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 fn sector_count(text: &str) -> Result<u64, String> {

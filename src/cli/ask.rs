@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::args::OrphanOrder;
 use super::client::Client;
 use super::{Answer, Exit, Refusal, Request, print};
 
@@ -44,6 +45,20 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         Request::Retry { sector: None, phase: _, all: _ } => {
             told(client.post("/api/v1/retry", &json!({}))?, |value| print::retried(None, value))
         }
+        Request::Redo { sector } => {
+            let answer = client.post(&format!("/api/v1/sectors/{sector}/redo"), &json!({}))?;
+            told(answer, |_| format!("sector {sector} goes back to P1"))
+        }
+        Request::Pause => told(client.post("/api/v1/intake/pause", &json!({}))?, |_| {
+            "intake is paused: no further sector is begun".to_owned()
+        }),
+        Request::Resume => {
+            told(client.post("/api/v1/intake/resume", &json!({}))?, |_| "intake goes on".to_owned())
+        }
+        Request::Cancel { order } => {
+            let answer = client.post(&format!("/api/v1/orders/{order}/cancel"), &json!({}))?;
+            told(answer, |_| format!("the rest of order {order} is cancelled"))
+        }
         Request::Abort { sector, yes: false } => Err(Refusal::new(
             Exit::Usage,
             format!(
@@ -58,6 +73,20 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
                 Some(false) => format!("sector {sector} is given up when what runs has ended"),
                 Some(true) | None => format!("sector {sector} is given up"),
             })
+        }
+        Request::Orphans { order: None } => {
+            told(client.get("/api/v1/orphans", &[])?, print::orphans)
+        }
+        Request::Orphans { order: Some(OrphanOrder::Delete { path, yes: false }) } => {
+            Err(Refusal::new(
+                Exit::Usage,
+                format!("deleting {} cannot be taken back; nothing was done", path.display()),
+                "if that is meant, say it again with `--yes`",
+            ))
+        }
+        Request::Orphans { order: Some(OrphanOrder::Delete { path, yes: true }) } => {
+            let answer = client.post("/api/v1/orphans/delete", &json!({ "path": path }))?;
+            told(answer, |_| format!("{} is deleted", path.display()))
         }
         Request::Params => told(client.get("/api/v1/params", &[])?, print::parameters),
     }

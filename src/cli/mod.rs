@@ -1,5 +1,6 @@
 //! The command line: runs the box, checks a configuration, or asks a running box.
 
+mod adopt;
 mod args;
 mod ask;
 mod check;
@@ -45,13 +46,16 @@ pub fn load_config(cli: &Cli) -> Result<Config, ConfigErrors> {
 }
 
 /// Does what the command line says; `run` runs the box.
-pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Exit) -> Exit {
+pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Result<(), Refusal>) -> Exit {
     let answer = match cli.wanted() {
-        Command::Run => match load_config(cli) {
-            Ok(config) => return run(config),
-            Err(errors) => Err(errors.into()),
+        Command::Run => match load_config(cli).map_err(Refusal::from).and_then(run) {
+            Ok(()) => return Exit::Done,
+            Err(refusal) => Err(refusal),
         },
         Command::CheckConfig => load_config(cli).map(|c| check::answer(&c)).map_err(Refusal::from),
+        Command::AdoptRoot { path } => {
+            load_config(cli).map_err(Refusal::from).and_then(|config| adopt::answer(&config, &path))
+        }
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };
     report(cli.json, answer, &mut io::stdout(), &mut io::stderr())

@@ -226,3 +226,28 @@ pub fn parameters(value: &Value) -> String {
         _ => cell(Some(value)),
     }
 }
+
+pub fn orphans(value: &Value) -> String {
+    let rows: Vec<_> = rows_of(value, "orphans")
+        .iter()
+        .map(|row| {
+            let text = |name: &str| cell(row.get(name));
+            vec![text("bytes"), text("modified"), text("path"), text("why")]
+        })
+        .collect();
+    let mut said = match rows.is_empty() {
+        true => "no orphans\n".to_owned(),
+        false => table(&["bytes", "last changed", "path", "why"], &rows),
+    };
+    for root in rows_of(value, "roots") {
+        let trouble = root.get("trouble").filter(|trouble| trouble.is_object());
+        if root.get("looking").and_then(Value::as_bool) == Some(true) {
+            let path = cell(root.get("path"));
+            said.push_str(&format!("{path} is still being looked at; ask again\n"));
+        } else if trouble.is_some() {
+            let path = cell(root.get("path"));
+            said.push_str(&format!("{path} could not be looked at: {}\n", cell(trouble)));
+        }
+    }
+    said
+}

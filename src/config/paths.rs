@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::problem::{Place, Problem};
 use super::reader::Got;
+use crate::within::{SHORT_LIMIT, within};
 
 /// A path as it was written, against the directory it is relative to.
 ///
@@ -45,9 +46,20 @@ fn resolve(path: &Path) -> PathBuf {
 }
 
 /// A directory with the name its key gives it.
-pub struct Named<'a> {
-    pub key: &'static str,
-    pub path: &'a Got<PathBuf>,
+struct Named<'a> {
+    key: &'static str,
+    path: &'a Got<PathBuf>,
+    resolved: PathBuf,
+}
+
+impl<'a> Named<'a> {
+    /// A mount that hangs must not keep the box from starting, nor a command from asking it: its
+    /// path is then taken as it is written.
+    fn new(key: &'static str, path: &'a Got<PathBuf>) -> Self {
+        let written = path.value.clone();
+        let resolved = within(SHORT_LIMIT, move || resolve(&written));
+        Self { key, path, resolved: resolved.unwrap_or_else(|| path.value.clone()) }
+    }
 }
 
 enum Overlap {
@@ -76,9 +88,9 @@ pub fn keep_apart(
     scratch: &Got<PathBuf>,
     storage: &[Got<PathBuf>],
 ) -> Vec<Problem> {
-    let data = Named { key: "data_dir", path: data_dir };
-    let scratch = Named { key: "scratch", path: scratch };
-    let stores: Vec<_> = storage.iter().map(|path| Named { key: "storage.path", path }).collect();
+    let data = Named::new("data_dir", data_dir);
+    let scratch = Named::new("scratch", scratch);
+    let stores: Vec<_> = storage.iter().map(|path| Named::new("storage.path", path)).collect();
 
     // What scratch and data directory do to the storage inside them would only repeat it.
     if let Some(problem) = apart(&scratch, &data, true) {
@@ -96,7 +108,7 @@ pub fn keep_apart(
 }
 
 fn apart(first: &Named, second: &Named, first_may_lie_inside: bool) -> Option<Problem> {
-    let how = match overlap(&resolve(&first.path.value), &resolve(&second.path.value))? {
+    let how = match overlap(&first.resolved, &second.resolved)? {
         Overlap::FirstInside if first_may_lie_inside => return None,
         Overlap::Same => "the same directory as",
         Overlap::FirstInside => "inside",

@@ -121,6 +121,12 @@ pub enum BoxEvent {
     IntakeResumed {
         by: String,
     },
+    /// What no sector owned was deleted from scratch or storage.
+    OrphanDeleted {
+        path: PathBuf,
+        bytes: u64,
+        by: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

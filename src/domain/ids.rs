@@ -18,10 +18,14 @@ impl fmt::Display for SectorNumber {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no sector number: expected a whole number from 0")]
+pub struct BadSectorNumber(String);
+
 impl FromStr for SectorNumber {
-    type Err = std::num::ParseIntError;
+    type Err = BadSectorNumber;
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        s.parse().map(Self)
+        s.parse().map(Self).map_err(|_| BadSectorNumber(s.to_owned()))
     }
 }
 

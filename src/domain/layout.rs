@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::domain::ids::SectorId;
+use crate::domain::ids::{ActorId, SectorId};
 use crate::domain::units::SectorSize;
 
 const SEALED: &str = "sealed";
@@ -123,6 +123,21 @@ pub fn is_part(path: &Path) -> bool {
 /// system even where `cache` or `sealed` is a mount or a link of its own.
 pub fn trash_of(path: &Path) -> PathBuf {
     with_suffix(path, TRASH)
+}
+
+/// A name without what sealbox adds to unfinished and to deleted files, and whether it had that.
+pub fn without_suffix(name: &str) -> (&str, bool) {
+    match name.strip_suffix(PART).or_else(|| name.strip_suffix(TRASH)) {
+        Some(rest) => (rest, true),
+        None => (name, false),
+    }
+}
+
+/// The sector that a file or directory of this name belongs to, written exactly as we write it.
+pub fn sector_of(name: &str) -> Option<SectorId> {
+    let (miner, number) = name.strip_prefix("s-t0")?.split_once('-')?;
+    let id = SectorId { miner: ActorId(miner.parse().ok()?), number: number.parse().ok()? };
+    (id.to_string() == name).then_some(id)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -276,7 +291,7 @@ pub fn stored_bytes(size: SectorSize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{ActorId, SectorNumber};
+    use crate::domain::ids::SectorNumber;
 
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
@@ -306,6 +321,15 @@ mod tests {
         }
         assert!(is_part(&part_of(&file)));
         assert!(!is_part(&file));
+    }
+
+    #[test]
+    fn a_name_says_its_sector_only_as_we_write_it() {
+        assert_eq!(sector_of("s-t01000-7"), Some(id()));
+        for other in ["s-t01000-07", "s-t01000", "s-f01000-7", "s-t01000-7x", "s-t0+1000-7", ""] {
+            assert_eq!(sector_of(other), None, "{other}");
+        }
+        assert_eq!(without_suffix("s-t01000-7.sealbox-trash"), ("s-t01000-7", true));
     }
 
     #[test]

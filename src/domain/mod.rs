@@ -12,6 +12,7 @@ pub mod phase;
 pub mod pipeline;
 #[cfg(test)]
 pub mod planted;
+pub mod progress;
 pub mod sector;
 pub mod task;
 pub mod units;

@@ -11,6 +11,9 @@ use super::units::{SectorSize, Seq, Timestamp};
 /// The most sectors one order may ask for.
 pub const ORDER_LIMIT: u64 = 100_000;
 
+/// The most orders that may be open at once: every event carries the box's state along.
+pub const OPEN_ORDERS_LIMIT: usize = 1_000;
+
 /// An order that still has sectors to issue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -70,6 +73,7 @@ impl BoxState {
             }
             Happened::Box(BoxEvent::IntakePaused { .. }) => next.intake_paused = true,
             Happened::Box(BoxEvent::IntakeResumed { .. }) => next.intake_paused = false,
+            Happened::Box(BoxEvent::OrphanDeleted { .. }) => {}
             Happened::Sector { number, event: Event::Issued { order, .. } } => {
                 if number.0 != self.next_number {
                     return Err(illegal("sector numbers follow each other"));

@@ -1,12 +1,14 @@
 //! Files that are either there in full or not there at all.
 
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::Bytes32;
 use crate::durable;
 
 /// Writes a file so that a kill or a power cut at any moment leaves the old one or the new one.
@@ -54,6 +56,32 @@ pub fn sync_file(path: &Path) -> Result<(), Failure> {
 /// Syncs a directory: the names in it.
 pub fn sync_directory(path: &Path) -> Result<(), Failure> {
     durable::sync_dir(path).map_err(|error| Failure::io("syncing a directory", path, &error))
+}
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 20;
+
+/// Length and BLAKE3 of what can be read from here on. `read` is told of every piece.
+pub fn digest(from: &mut impl Read, read: &mut dyn FnMut(u64)) -> io::Result<(u64, Bytes32)> {
+    let mut piece = vec![0; PIECE];
+    let mut digest = blake3::Hasher::new();
+    let mut bytes = 0;
+    loop {
+        let length = match from.read(&mut piece) {
+            Ok(0) => return Ok((bytes, Bytes32(digest.finalize().into()))),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        digest.update(&piece[..length]);
+        bytes += length as u64;
+        read(length as u64);
+    }
+}
+
+/// Whether a file by this name is what [`write_atomically`] leaves when it dies.
+pub fn is_torn_write(name: &str) -> bool {
+    name.starts_with(".sealbox-") && name.ends_with(".tmp")
 }
 
 /// Deletes a file; one that is already gone is fine.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::failure::Failure;
 use crate::domain::ids::{CommR, SealProof, SectorId};
 use crate::domain::phase::Phase;
+use crate::domain::progress::Tell;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{SectorSize, Timestamp};
 
@@ -56,7 +57,9 @@ pub trait Engine: Send + Sync + 'static {
     fn kind(&self) -> EngineKind;
 
     /// P1. Labels the layers. Every layer is there with its full size, and synced, afterwards.
-    fn label(&self, job: &Job, ticket: &Ticket) -> Result<(), Failure>;
+    /// Layers of an interrupted call are kept as far as they can be trusted. `tell` is told of
+    /// every layer.
+    fn label(&self, job: &Job, ticket: &Ticket, tell: Tell<'_>) -> Result<(), Failure>;
 
     /// P2. Builds the trees and encodes the replica, always from one made anew from the sector's
     /// data. Checks the result with C1 under random seeds before it returns.

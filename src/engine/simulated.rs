@@ -9,14 +9,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use super::files;
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::config::{SimulatedConfig, SimulatedFailure};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorId, SectorNumber};
 use crate::domain::layout::CacheFile;
 use crate::domain::phase::Phase;
+use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
+use crate::durable;
 
 /// What each simulated file and proof begins with.
 pub const MARK: &[u8] = b"SIMULATED";
@@ -38,6 +41,22 @@ impl SimulatedEngine {
     /// Takes the phase's time and then fails, or panics, if a rule says so.
     fn act(&self, phase: Phase, sector: SectorId) -> Result<(), Failure> {
         std::thread::sleep(self.config.durations[phase]);
+        self.strike(phase, sector)
+    }
+
+    /// P1's time, spread over as many layers as a sector of this size has.
+    fn act_by_layers(&self, job: &Job, tell: Tell<'_>) -> Result<(), Failure> {
+        let of = job.size.layers();
+        for done in 0..of {
+            tell(Progress::Layers { done, of });
+            std::thread::sleep(self.config.durations[Phase::P1] / of);
+        }
+        tell(Progress::Layers { done: of, of });
+        self.strike(Phase::P1, job.id)
+    }
+
+    /// Fails, or panics, if a rule says so.
+    fn strike(&self, phase: Phase, sector: SectorId) -> Result<(), Failure> {
         let Some(rule) = self.rule_that_strikes(phase, sector.number) else { return Ok(()) };
         assert!(!rule.panic, "simulated panic in {phase} of {sector}");
         Err(Failure::new(
@@ -70,11 +89,12 @@ impl Engine for SimulatedEngine {
         EngineKind::Simulated
     }
 
-    fn label(&self, job: &Job, ticket: &Ticket) -> Result<(), Failure> {
-        self.act(Phase::P1, job.id)?;
+    fn label(&self, job: &Job, ticket: &Ticket, tell: Tell<'_>) -> Result<(), Failure> {
+        self.act_by_layers(job, tell)?;
         let mut made = CacheFile::layers(job.size);
         made.push(CacheFile::TreeD);
-        made.into_iter().try_for_each(|file| write_cached(job, file, &ticket.value))
+        made.into_iter().try_for_each(|file| write_cached(job, file, &ticket.value))?;
+        files::sync_directory(&job.cache)
     }
 
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
@@ -87,13 +107,16 @@ impl Engine for SimulatedEngine {
         made.extend([CacheFile::TAux, CacheFile::PAux]);
         made.into_iter().try_for_each(|file| write_cached(job, file, &comm_r))?;
         write_at(&job.replica, &contents(job.id, "replica", &comm_r))?;
+        files::sync_directory(&job.cache)?;
+        files::sync_directory(files::parent(&job.replica))?;
         Ok(commitments)
     }
 
     fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure> {
         check(&job.replica, job.id, "replica", &statement.commitments.comm_r.0)?;
         self.act(Phase::P3, job.id)?;
-        write(&job.cache, VANILLA, job.id, &statement.seed.value)
+        write(&job.cache, VANILLA, job.id, &statement.seed.value)?;
+        files::sync_directory(&job.cache)
     }
 
     fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
@@ -148,8 +171,12 @@ fn write_cached(job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failu
     write(&job.cache, &file.name(job.size), job.id, value)
 }
 
+/// A phase that ended is built upon after a power cut too: what it made is synced, as the real
+/// engine's is.
 fn write_at(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    fs::write(path, bytes).map_err(|error| Failure::io("writing a simulated file", path, &error))
+    fs::write(path, bytes)
+        .and_then(|()| durable::sync_file(path))
+        .map_err(|error| Failure::io("writing a simulated file", path, &error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -253,7 +280,7 @@ mod tests {
         for size in SectorSize::ALL {
             let dir = tempfile::tempdir().unwrap();
             let job = job(dir.path(), 5, size);
-            engine.label(&job, &ticket()).unwrap();
+            engine.label(&job, &ticket(), &|_| {}).unwrap();
             let commitments = engine.replicate(&job, &ticket()).unwrap();
             assert_eq!(engine.replicate(&job, &ticket()).unwrap(), commitments);
             let statement = statement(&job, commitments);
@@ -273,11 +300,22 @@ mod tests {
     }
 
     #[test]
+    fn p1_tells_of_as_many_layers_as_the_size_has() {
+        let engine = SimulatedEngine::new(SimulatedConfig::default());
+        let dir = tempfile::tempdir().unwrap();
+        let told = Mutex::new(Vec::new());
+        let tell = |progress| told.lock().unwrap().push(progress);
+        engine.label(&job(dir.path(), 5, SectorSize::GiB32), &ticket(), &tell).unwrap();
+        let layers: Vec<_> = (0..=11).map(|done| Progress::Layers { done, of: 11 }).collect();
+        assert_eq!(told.into_inner().unwrap(), layers);
+    }
+
+    #[test]
     fn a_proof_of_another_statement_and_a_damaged_copy_are_refused() {
         let engine = SimulatedEngine::new(SimulatedConfig::default());
         let dir = tempfile::tempdir().unwrap();
         let job = job(dir.path(), 5, SectorSize::KiB2);
-        engine.label(&job, &ticket()).unwrap();
+        engine.label(&job, &ticket(), &|_| {}).unwrap();
         let commitments = engine.replicate(&job, &ticket()).unwrap();
         let good = statement(&job, commitments);
         let mut other = good.clone();
@@ -316,7 +354,7 @@ mod tests {
         for number in [1, 2] {
             let job = job(dir.path(), number, SectorSize::KiB2);
             let classes: Vec<_> = (0..4)
-                .map(|_| engine.label(&job, &ticket()).err().map(|failure| failure.class))
+                .map(|_| engine.label(&job, &ticket(), &|_| {}).err().map(|failure| failure.class))
                 .collect();
             let operator = Some(Class::Operator);
             assert_eq!(classes, [operator, operator, Some(Class::Sector), None]);
@@ -328,8 +366,8 @@ mod tests {
         let rule = SimulatedFailure { sector: Some(SectorNumber(7)), ..in_p1(1, false) };
         let engine = failing(rule);
         let dir = tempfile::tempdir().unwrap();
-        engine.label(&job(dir.path(), 6, SectorSize::KiB2), &ticket()).unwrap();
-        assert!(engine.label(&job(dir.path(), 7, SectorSize::KiB2), &ticket()).is_err());
+        engine.label(&job(dir.path(), 6, SectorSize::KiB2), &ticket(), &|_| {}).unwrap();
+        assert!(engine.label(&job(dir.path(), 7, SectorSize::KiB2), &ticket(), &|_| {}).is_err());
     }
 
     #[test]
@@ -337,8 +375,8 @@ mod tests {
         let engine = failing(in_p1(1, true));
         let dir = tempfile::tempdir().unwrap();
         let job = job(dir.path(), 1, SectorSize::KiB2);
-        let panicked = catch_unwind(AssertUnwindSafe(|| engine.label(&job, &ticket())));
+        let panicked = catch_unwind(AssertUnwindSafe(|| engine.label(&job, &ticket(), &|_| {})));
         assert!(panicked.is_err());
-        engine.label(&job, &ticket()).unwrap();
+        engine.label(&job, &ticket(), &|_| {}).unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! What people ask of the box, and how it answers.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -36,6 +38,12 @@ pub enum Command {
     },
     PauseIntake,
     ResumeIntake,
+    /// Put on record that an orphan is deleted. Refused while a sector of this number is in flight.
+    RecordOrphan {
+        path: PathBuf,
+        bytes: u64,
+        sector: Option<SectorNumber>,
+    },
 }
 
 /// What a command did. It is durable when this is answered.
@@ -53,6 +61,10 @@ pub enum Done {
     },
     IntakePaused,
     IntakeResumed,
+    OrphanRecorded {
+        path: PathBuf,
+        bytes: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

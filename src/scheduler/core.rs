@@ -2,17 +2,19 @@
 //! what it decides is collected, to be made durable first and acted on after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::domain::admission::{Capacity, Group, Queue, Start, admit};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, OrderId, SectorNumber};
-use crate::domain::order::{BoxState, ORDER_LIMIT, Order};
+use crate::domain::order::{BoxState, OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
-use crate::domain::sector::{Data, Sector, Stage};
+use crate::domain::sector::{Cleaning, Data, Sector, Stage};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
 use super::command::{Command, Done, Refusal, Retried};
@@ -26,6 +28,17 @@ pub struct Settings {
     pub simulated: bool,
     pub max_outstanding: BTreeMap<SectorSize, u64>,
     pub auto_pledge: u64,
+}
+
+/// What a phase is held back by. It may be several at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The Groth parameters are not there yet.
+    Parameters,
+    /// The scratch does not answer.
+    Scratch,
+    /// No storage answers.
+    Storage,
 }
 
 /// A worker's place in the crew.
@@ -94,8 +107,12 @@ pub struct Core {
     stopping: bool,
     /// Why the process is to be replaced by a fresh one as soon as nothing runs.
     suspect: Option<String>,
+    /// A failure that concerns the whole box: nothing starts until a person retries something.
+    halted: Option<Failure>,
     /// Phases that may not start now, each with what it waits for.
-    held: BTreeMap<Phase, String>,
+    held: BTreeMap<(Phase, Cause), String>,
+    /// Storage that does not answer: what is stored there is not touched.
+    hung: BTreeSet<PathBuf>,
     entries: Vec<Entry>,
     changed: BTreeMap<SectorNumber, Arc<Sector>>,
     effects: Vec<(SectorNumber, Effect)>,
@@ -118,7 +135,9 @@ impl Core {
             report: past.report,
             stopping: false,
             suspect: None,
+            halted: None,
             held: BTreeMap::new(),
+            hung: BTreeSet::new(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
             effects: Vec::new(),
@@ -186,10 +205,10 @@ impl Core {
     }
 
     /// Keeps a phase from starting for as long as there is something it waits for.
-    pub fn hold(&mut self, phase: Phase, waits_for: Option<String>) {
+    pub fn hold(&mut self, phase: Phase, cause: Cause, waits_for: Option<String>) {
         match waits_for {
-            Some(why) => self.held.insert(phase, why),
-            None => self.held.remove(&phase),
+            Some(why) => self.held.insert((phase, cause), why),
+            None => self.held.remove(&(phase, cause)),
         };
     }
 
@@ -200,6 +219,58 @@ impl Core {
 
     pub fn is_suspect(&self) -> bool {
         self.suspect.is_some()
+    }
+
+    /// Says which storage does not answer now: a P6 that would read there waits, others go on.
+    pub fn storage_hangs(&mut self, hung: BTreeSet<PathBuf>) {
+        self.hung = hung;
+    }
+
+    /// Why phases wait, all causes of each in one.
+    fn held_words(&self) -> BTreeMap<Phase, String> {
+        let mut words: BTreeMap<Phase, String> = BTreeMap::new();
+        let add = |words: &mut BTreeMap<Phase, String>, phase, why: &str| {
+            let all = words.entry(phase).or_default();
+            if !all.contains(why) {
+                all.push_str(if all.is_empty() { "" } else { "; " });
+                all.push_str(why);
+            }
+        };
+        for ((phase, _), why) in &self.held {
+            add(&mut words, *phase, why);
+        }
+        for root in &self.hung {
+            let why = format!("{} hangs, and what is stored there waits", root.display());
+            add(&mut words, Phase::P6, &why);
+        }
+        words
+    }
+
+    /// The cleanings that would touch a storage that hangs.
+    fn held_tasks(&self) -> BTreeSet<(Phase, SectorNumber)> {
+        if self.hung.is_empty() {
+            return BTreeSet::new();
+        }
+        let touches = |sector: &Sector| match &sector.stage {
+            Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } => {
+                self.hung.contains(Path::new(&sealed.stored.root))
+            }
+            // An unfinished copy may lie in any of them.
+            Stage::P6 { cleaning: Cleaning::GivenUp { .. }, .. } => {
+                sector.tasks[Phase::P5].attempts > 0
+            }
+            Stage::Ticket
+            | Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::PreCommitting { .. }
+            | Stage::WaitSeed { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::Finished { .. }
+            | Stage::GivenUp { .. } => false,
+        };
+        let waiting = self.sectors.values().filter(|sector| touches(sector));
+        waiting.map(|sector| (Phase::P6, sector.id.number)).collect()
     }
 
     pub fn running(&self) -> usize {
@@ -249,12 +320,17 @@ impl Core {
             return self.must_happen(number, event, now);
         }
         self.crews[group].idle.push(worker);
+        if let Event::Failed { failure, .. } = &event
+            && failure.class == Class::Fatal
+        {
+            self.halted = Some(failure.clone());
+        }
         self.must_happen(number, event, now);
     }
 
     /// Starts what may start.
     pub fn admit(&mut self, now: Timestamp) {
-        if self.stopping || self.is_suspect() {
+        if self.stopping || self.is_suspect() || self.halted.is_some() {
             return;
         }
         for start in admit(&self.queue, &self.box_state.orders, &self.capacity(), now) {
@@ -278,6 +354,12 @@ impl Core {
                     return Err(Refusal::Invalid {
                         what: format!("{count} is not a number of sectors that can be ordered"),
                         mend: format!("order 1 to {ORDER_LIMIT} at a time"),
+                    });
+                }
+                if self.box_state.orders.len() >= OPEN_ORDERS_LIMIT {
+                    return Err(Refusal::Conflict {
+                        what: format!("{OPEN_ORDERS_LIMIT} orders are open already"),
+                        mend: "order more sectors at a time, or wait".to_owned(),
                     });
                 }
                 Ok(Done::Ordered(self.order(size, count, &by, now)))
@@ -320,6 +402,17 @@ impl Core {
                 }
                 Ok(Done::IntakeResumed)
             }
+            Command::RecordOrphan { ref path, bytes, sector } => {
+                if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
+                    return Err(Refusal::Conflict {
+                        what: format!("sector {number} was begun meanwhile, and owns this"),
+                        mend: "nothing was deleted".to_owned(),
+                    });
+                }
+                let path = path.clone();
+                self.box_event(BoxEvent::OrphanDeleted { path: path.clone(), bytes, by }, now);
+                Ok(Done::OrphanRecorded { path, bytes })
+            }
         }
     }
 
@@ -347,19 +440,25 @@ impl Core {
             counts: *self.queue.counts(),
             finished: self.finished,
             given_up: self.given_up,
-            in_flight: self.sectors.values().take(LISTED).cloned().collect(),
+            in_flight: self.in_flight_list(),
             attention: self.attention_list(),
             chain_trouble: Vec::new(),
             workers: self.workers.iter().map(|worker| self.worker_view(worker)).collect(),
             throttles: self.throttles(),
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
-            held: self.held.clone(),
+            held: self.held_words(),
             stopping: self.stopping,
             suspect: self.suspect.clone(),
-            trouble: None,
+            behind: None,
+            trouble: self.halted.clone(),
             report: self.report.clone(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn halted(&self) -> Option<&Failure> {
+        self.halted.as_ref()
     }
 
     /// The state in flight and both indexes of it, for the simulation to compare.
@@ -368,6 +467,18 @@ impl Core {
         &self,
     ) -> (&BTreeMap<SectorNumber, Arc<Sector>>, &Queue, &BTreeSet<SectorNumber>) {
         (&self.sectors, &self.queue, &self.attention)
+    }
+
+    /// What runs comes first: where many wait, it would not be seen otherwise.
+    fn in_flight_list(&self) -> Vec<Arc<Sector>> {
+        let doing = self.workers.iter().filter_map(|worker| Some(worker.doing?.sector));
+        let running: BTreeSet<SectorNumber> = doing.collect();
+        let others = self.sectors.keys().filter(|number| !running.contains(number)).take(LISTED);
+        let listed = running.iter().chain(others).take(LISTED);
+        let mut listed: Vec<_> =
+            listed.filter_map(|number| self.sectors.get(number).cloned()).collect();
+        listed.sort_by_key(|sector| sector.id.number);
+        listed
     }
 
     fn attention_list(&self) -> Vec<Arc<Sector>> {
@@ -416,7 +527,8 @@ impl Core {
             groups: self.crews.iter().map(group).collect(),
             max_outstanding: self.settings.max_outstanding.clone(),
             intake_open: !self.box_state.intake_paused,
-            held: self.held.keys().copied().collect(),
+            held: self.held.keys().map(|(phase, _)| *phase).collect(),
+            held_tasks: self.held_tasks(),
         }
     }
 
@@ -466,6 +578,7 @@ impl Core {
             });
         }
         let mut retried = Vec::new();
+        self.halted = None;
         for phase in phases {
             #[cfg(test)]
             if planted(Bug::LostRetry) {

@@ -1,8 +1,11 @@
 //! What the rest of the box tells the scheduler.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use tokio::sync::oneshot;
 
-use super::core::WorkerId;
+use super::core::{Cause, WorkerId};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
@@ -22,7 +25,9 @@ pub enum Input {
     /// The chain answered.
     Chain { sector: SectorNumber, event: Event },
     /// A phase has to wait for something, or no longer has to.
-    Hold { phase: Phase, waits_for: Option<String> },
+    Hold { phase: Phase, cause: Cause, waits_for: Option<String> },
+    /// The storage that does not answer now.
+    StorageHangs { roots: BTreeSet<PathBuf> },
     /// The chain gives no answer (or does again).
     ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
 }

@@ -25,27 +25,12 @@ pub struct Messenger {
     pub runtime: runtime::Handle,
 }
 
-/// What was sent and has no answer yet.
-#[derive(Debug)]
-pub struct Errand {
-    pub effect: Effect,
-    task: AbortHandle,
-}
-
-impl Errand {
-    /// Asks no more.
-    pub fn end(self) {
-        self.task.abort();
-    }
-}
-
 impl Messenger {
     /// Asks the chain for what the sector owes, again and again until there is an answer. The
     /// chain's calls are idempotent, so that asking once more after a restart does no harm.
-    pub fn send(&self, sector: Arc<Sector>, effect: Effect) -> Errand {
+    pub fn send(&self, sector: Arc<Sector>, effect: Effect) -> AbortHandle {
         let this = self.clone();
-        let task = self.runtime.spawn(async move { this.carry(&sector, effect).await });
-        Errand { effect, task: task.abort_handle() }
+        self.runtime.spawn(async move { this.carry(&sector, effect).await }).abort_handle()
     }
 
     async fn carry(&self, sector: &Sector, effect: Effect) {

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::pipeline;
-use crate::domain::sector::Sector;
 use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
 use super::command::{Ask, Done, Refusal};
 use super::core::{Assignment, Core, Decided};
 use super::input::Input;
-use super::messenger::{Errand, Messenger};
+use super::messenger::Messenger;
 use super::view::{BoxView, ChainTrouble};
 
 /// The time of day, from one place, so that a test can give another.
@@ -78,10 +77,12 @@ impl Answer {
 /// The loop's own state beside the core's.
 struct Loop {
     s: Scheduler,
-    /// What each sector waits for the chain to answer; a sector owes one thing at a time.
-    errands: BTreeMap<SectorNumber, Errand>,
     chain_trouble: BTreeMap<SectorNumber, Failure>,
     trouble: Option<Failure>,
+    /// Why pages show old data: the journal has everything, the state does not yet.
+    behind: Option<Failure>,
+    /// Whom the chain is being asked for.
+    asking: BTreeMap<SectorNumber, AbortHandle>,
     answers: Vec<Answer>,
     view_stale: bool,
     view_made: Instant,
@@ -95,9 +96,10 @@ impl Scheduler {
     pub async fn run(self) -> (Store, Then) {
         let mut this = Loop {
             s: self,
-            errands: BTreeMap::new(),
             chain_trouble: BTreeMap::new(),
             trouble: None,
+            behind: None,
+            asking: BTreeMap::new(),
             answers: Vec::new(),
             view_stale: true,
             view_made: Instant::now(),
@@ -180,7 +182,11 @@ impl Loop {
                 box_state: decided.box_state.clone(),
             };
             match self.s.store.commit(batch).await {
-                Ok(_committed) => {
+                Ok(committed) => {
+                    self.behind = match committed.in_state {
+                        true => None,
+                        false => self.s.store.health().map(Failure::from),
+                    };
                     if self.trouble.take().is_some() {
                         tracing::info!("the journal can be written again");
                     }
@@ -205,12 +211,16 @@ impl Loop {
 
     fn act(&mut self, decided: Decided) {
         for sector in &decided.sectors {
-            self.end_errand_unless_owed(sector);
+            if pipeline::owed(sector).is_empty() {
+                self.ask_no_more(sector.id.number);
+            }
         }
         for (number, effect) in decided.effects {
             if let Some(sector) = self.s.core.sector(number) {
-                let errand = self.s.messenger.send(sector.clone(), effect);
-                self.errands.insert(number, errand);
+                let asking = self.s.messenger.send(sector.clone(), effect);
+                if let Some(before) = self.asking.insert(number, asking) {
+                    before.abort();
+                }
             }
         }
         for assignment in decided.assignments {
@@ -218,18 +228,11 @@ impl Loop {
         }
     }
 
-    /// A sector that was given up wants nothing of the chain any more. Left alone, its errand would
-    /// be repeated until the chain answers, and a pre-commit sent for what is deleted by then.
-    fn end_errand_unless_owed(&mut self, sector: &Sector) {
-        let number = sector.id.number;
-        let owed = pipeline::owed(sector);
-        if let Some(errand) = self.errands.remove(&number) {
-            if owed.contains(&errand.effect) {
-                self.errands.insert(number, errand);
-            } else {
-                errand.end();
-                self.chain_trouble.remove(&number);
-            }
+    /// What the sector has become no longer waits for an answer of the chain.
+    fn ask_no_more(&mut self, sector: SectorNumber) {
+        self.chain_trouble.remove(&sector);
+        if let Some(asking) = self.asking.remove(&sector) {
+            asking.abort();
         }
     }
 
@@ -243,7 +246,6 @@ impl Loop {
                 }
             }
             Input::Ended { worker, sector, event } => {
-                log_end(sector, &event);
                 self.s.core.attempt_ended(worker, sector, event, now);
             }
             Input::Chain { sector, event } => {
@@ -258,15 +260,17 @@ impl Loop {
                 self.view_stale = true;
                 self.s.core.suspect(why);
             }
-            Input::Hold { phase, waits_for } => {
+            Input::Hold { phase, cause, waits_for } => {
                 self.view_stale = true;
-                self.s.core.hold(phase, waits_for);
+                self.s.core.hold(phase, cause, waits_for);
+            }
+            Input::StorageHangs { roots } => {
+                self.view_stale = true;
+                self.s.core.storage_hangs(roots);
             }
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;
                 match failure {
-                    // Said just before its errand was ended, it would never be taken back.
-                    Some(_) if !self.errands.contains_key(&sector) => {}
                     Some(failure) => drop(self.chain_trouble.insert(sector, failure)),
                     None => drop(self.chain_trouble.remove(&sector)),
                 }
@@ -283,11 +287,14 @@ impl Loop {
 
     fn show(&mut self) {
         let mut view = self.s.core.view(self.now());
-        view.trouble = self.trouble.clone();
+        if self.trouble.is_some() {
+            view.trouble = self.trouble.clone();
+        }
         let trouble = |(sector, failure): (&SectorNumber, &Failure)| ChainTrouble {
             sector: *sector,
             failure: failure.clone(),
         };
+        view.behind = self.behind.clone();
         view.chain_trouble = self.chain_trouble.iter().map(trouble).collect();
         self.s.views.send_replace(Arc::new(view));
         self.view_stale = false;
@@ -309,16 +316,5 @@ impl Loop {
 
     fn now(&self) -> Timestamp {
         (self.s.clock)()
-    }
-}
-
-/// The one place where an attempt's end is logged.
-fn log_end(sector: SectorNumber, event: &Event) {
-    let phase = event.phase().map_or("", |phase| phase.short_name());
-    if let Event::Failed { failure, .. } = event {
-        let class = failure.class.name();
-        tracing::error!(sector = sector.0, phase, class, %failure, "attempt failed");
-    } else {
-        tracing::info!(sector = sector.0, phase, "attempt ended: {}", event.name());
     }
 }

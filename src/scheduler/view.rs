@@ -27,7 +27,7 @@ pub struct BoxView {
     pub counts: Counts,
     pub finished: u64,
     pub given_up: u64,
-    /// In flight, oldest first, at most [`LISTED`] (`counts.in_flight` is their number).
+    /// In flight, what runs and then the oldest, by number, at most [`LISTED`] (`counts.in_flight` is their number).
     pub in_flight: Vec<Arc<Sector>>,
     /// Sectors that wait for a person, at most [`LISTED`] (`counts.needs_you` is their number).
     pub attention: Vec<Arc<Sector>>,
@@ -45,6 +45,8 @@ pub struct BoxView {
     pub suspect: Option<String>,
     /// The box cannot write its journal: no work starts until it can.
     pub trouble: Option<Failure>,
+    /// Why pages show old data: the journal has everything, the state that they read not yet.
+    pub behind: Option<Failure>,
     /// What the last start found and did (a rebuilt state, rescued attempts).
     pub report: Vec<String>,
 }
@@ -129,4 +131,6 @@ pub struct DiskView {
     pub free_bytes: u64,
     /// Why it cannot be used, if it cannot.
     pub trouble: Option<Failure>,
+    /// It does not answer: nothing is begun on it until it does.
+    pub hung: bool,
 }

@@ -52,7 +52,8 @@ impl ProvenCopy {
         prove_stored(&root.cache_dir(id), &root.replica(id))?;
         if !verify_seal()? {
             let what = "the seal proof does not verify";
-            let mend = "nothing was deleted: redo the sector, or give it up";
+            let mend = "nothing was deleted: see that the parameters are those that the proof was made \
+                        with (`sealbox params`), then retry";
             return Err(Failure::new(Class::Sector, what, mend).at(root.replica(id)));
         }
         Ok(Self { root, id })

@@ -168,7 +168,7 @@ fn expected_manifest(
 }
 
 fn damaged(what: &str, path: &Path) -> Failure {
-    let mend = "nothing was deleted: look at that disk (`dmesg`), put the file back from the same \
-                name on scratch or from a backup, then retry";
+    let mend =
+        "nothing was deleted: look at that disk (`dmesg`), then copy the sector again (retry P5)";
     Failure::new(Class::Operator, what, mend).at(path)
 }

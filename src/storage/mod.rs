@@ -6,9 +6,12 @@
 
 pub mod clean;
 pub mod disk;
+pub mod identity;
 pub mod manifest;
+pub mod orphans;
 mod pump;
 pub mod rate;
+pub mod roots;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

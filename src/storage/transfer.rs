@@ -60,9 +60,10 @@ pub fn copy_sector(
     require_storage(root)?;
     refuse_same_place(scratch, root)?;
     let files = files_to_copy(scratch, sector)?;
-    claim_destination(root, sector, &files)?;
     let total = files.iter().map(|file| file.bytes).sum();
+    // Before the claim: a mark on a root that is full would draw the next attempt to it again.
     require_space(root, total)?;
+    claim_destination(root, sector, &files)?;
 
     let mut copy = Copy { scratch, root, limit, progress, done: 0, total: 2 * total };
     let copied = files.iter().map(|file| copy.file(file)).collect::<Result<Vec<_>, _>>()?;

@@ -138,6 +138,20 @@ impl OpenOptions {
     }
 }
 
+/// A data directory that is held without its store being opened: no box runs in it meanwhile.
+#[derive(Debug)]
+pub struct Held {
+    _ground: Ground,
+}
+
+/// Holds a data directory until this is dropped.
+///
+/// # Errors
+/// [`StoreError::Locked`] while a box runs in it; the disk.
+pub fn hold(data: &Path) -> Result<Held, StoreError> {
+    Ok(Held { _ground: Ground::take(data, None)? })
+}
+
 /// What the last run left.
 #[derive(Debug, Clone)]
 pub struct Recovered {

@@ -1,6 +1,8 @@
 //! What the page's buttons do: plain forms, answered by going back with a sentence of what
 //! happened, or by the error page.
 
+use std::path::PathBuf;
+
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{StatusCode, header};
@@ -15,7 +17,7 @@ use super::show::{grouped, plural};
 use super::{WebState, flash, lookup};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::ORDER_LIMIT;
-use crate::domain::units::SectorSize;
+use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::command::{Command, Done, Retried};
 
 /// In the history: what was pressed on the page.
@@ -218,6 +220,19 @@ pub async fn retry_cause(State(state): State<WebState>, sent: Fields<CauseFields
     Ok(said(&fields.back, &done_words(&Done::Retried(retried))))
 }
 
+#[derive(Debug, Deserialize)]
+pub struct OrphanFields {
+    path: PathBuf,
+    #[serde(default)]
+    back: String,
+}
+
+pub async fn delete_orphan(State(state): State<WebState>, sent: Fields<OrphanFields>) -> Answer {
+    let OrphanFields { path, back } = fields(sent)?;
+    let bytes = state.orphans.delete(&state.handle, path.clone(), BY).await?;
+    Ok(said(&back, &done_words(&Done::OrphanRecorded { path, bytes })))
+}
+
 /// What was done, as a person is told.
 pub fn done_words(done: &Done) -> String {
     match done {
@@ -238,6 +253,9 @@ pub fn done_words(done: &Done) -> String {
         }
         Done::IntakePaused => "Intake is paused: no new sector is issued.".to_owned(),
         Done::IntakeResumed => "Intake is open again.".to_owned(),
+        Done::OrphanRecorded { path, bytes } => {
+            format!("{} ({}) is deleted.", path.display(), ByteSize(*bytes))
+        }
     }
 }
 

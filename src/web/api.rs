@@ -1,5 +1,8 @@
 //! The JSON API, `/api/v1`: what the page can do and show, for the CLI and for scripts.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
@@ -15,10 +18,13 @@ use tower_http::csrf::CsrfLayer;
 use super::actions::{order_count, order_id, order_size, sector_number};
 use super::error::{Named, Problem, Unanswered};
 use super::lookup::{self, SectorParams, TaskParams};
-use super::wire::{SectorDetail, SectorRow, Status, TaskRow};
+use super::wire::{OrphanList, SectorDetail, SectorRow, Status, TaskRow};
 use super::{WebState, guard};
 use crate::scheduler::command::{Command, Done, Retried};
 use crate::store::Direction;
+
+/// A root that takes longer is told as still being looked at.
+const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 
 type Answer = Result<Response, Problem>;
 
@@ -36,6 +42,8 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/tasks", get(tasks))
         .route("/api/v1/intake/pause", post(pause))
         .route("/api/v1/intake/resume", post(resume))
+        .route("/api/v1/orphans", get(orphans))
+        .route("/api/v1/orphans/delete", post(delete_orphan))
         .route("/api/v1/params", get(parameters))
         .route("/api/v1/status", get(status))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
@@ -165,6 +173,7 @@ fn done_json(done: &Done) -> Value {
         Done::Aborted { sector, now } => json!({ "aborted": sector, "now": now }),
         Done::IntakePaused => json!({ "intake": "paused" }),
         Done::IntakeResumed => json!({ "intake": "open" }),
+        Done::OrphanRecorded { path, bytes } => json!({ "deleted": path, "bytes": bytes }),
     }
 }
 
@@ -206,6 +215,27 @@ async fn tasks(
     let rows = listed.items.iter().filter_map(|line| TaskRow::of(&line.sector, line.phase));
     let next = listed.next.map(|cursor| cursor.to_string());
     Ok(Json(Tasks { tasks: rows.collect(), next }).into_response())
+}
+
+async fn orphans(State(state): State<WebState>) -> Answer {
+    Ok(Json(OrphanList::of(&state.orphans.look(Duration::ZERO, LOOK_PATIENCE).await))
+        .into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrphanBody {
+    path: PathBuf,
+}
+
+async fn delete_orphan(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    sent: Result<Json<OrphanBody>, JsonRejection>,
+) -> Answer {
+    let OrphanBody { path } = body(sent, r#"{"path":"/scratch/cache/s-t01000-7"}"#)?;
+    let bytes = state.orphans.delete(&state.handle, path.clone(), by(&headers)).await?;
+    Ok(Json(done_json(&Done::OrphanRecorded { path, bytes })).into_response())
 }
 
 async fn parameters(State(state): State<WebState>) -> Answer {

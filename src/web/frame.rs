@@ -22,12 +22,13 @@ pub enum Nav {
     Sectors,
     Tasks,
     Failures,
+    Storage,
     System,
 }
 
 impl Nav {
-    pub const ALL: [Self; 5] =
-        [Self::Overview, Self::Sectors, Self::Tasks, Self::Failures, Self::System];
+    pub const ALL: [Self; 6] =
+        [Self::Overview, Self::Sectors, Self::Tasks, Self::Failures, Self::Storage, Self::System];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -35,6 +36,7 @@ impl Nav {
             Self::Sectors => "Sectors",
             Self::Tasks => "Tasks",
             Self::Failures => "Failures",
+            Self::Storage => "Storage",
             Self::System => "System",
         }
     }
@@ -45,6 +47,7 @@ impl Nav {
             Self::Sectors => "/sectors",
             Self::Tasks => "/tasks",
             Self::Failures => "/failures",
+            Self::Storage => "/storage",
             Self::System => "/system",
         }
     }
@@ -98,7 +101,7 @@ impl Frame {
         }
     }
 
-    pub fn navs(&self) -> [Nav; 5] {
+    pub fn navs(&self) -> [Nav; 6] {
         Nav::ALL
     }
 

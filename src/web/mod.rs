@@ -10,6 +10,7 @@ mod guard;
 mod live;
 mod lookup;
 mod offer;
+pub mod orphans;
 mod pages;
 mod parts;
 
@@ -41,6 +42,7 @@ use crate::engine::Engine;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::store::Reader;
+use crate::worker::progress::ProgressBoard;
 use error::{PageError, Problem, Unanswered};
 
 /// Where a sector's files lie, or would lie.
@@ -70,9 +72,12 @@ pub struct WebState {
     pub reader: Reader,
     pub engine: Arc<dyn Engine>,
     pub disks: watch::Receiver<Vec<DiskView>>,
-    /// Counts up when something that no view tells changes: the parameters.
+    /// Counts up when something that no view tells changes: the parameters, the progress.
     pub changes: watch::Receiver<u64>,
+    /// How far running attempts have come.
+    pub progress: Arc<ProgressBoard>,
     pub paths: PathsOf,
+    pub orphans: orphans::Orphans,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration as loaded, for the System page.
@@ -107,6 +112,8 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}", get(pages::sector::show))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/storage", get(pages::storage::show))
+        .route("/orphans/delete", post(actions::delete_orphan))
         .route("/system", get(pages::system::show))
         .route("/static/{*name}", get(assets::serve))
         .route("/orders", post(actions::order))
@@ -154,7 +161,7 @@ async fn not_that_way(request: Request) -> Response {
     let why = Unanswered::new(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("this address does not answer to {}", request.method()),
-        "open the page and press the button there; the API's addresses are in the README",
+        "open the page and press the button there; the API's addresses are in README.md, under API",
     );
     error::answer(request.uri().path(), why)
 }

@@ -13,6 +13,8 @@ pub type WhyNot = &'static str;
 pub struct Offers {
     /// The phases that can be put back now.
     pub retry: Vec<Phase>,
+    /// P5 would copy again what P6 could not prove.
+    pub copy_again: bool,
     /// Why none can, if none can.
     pub no_retry: Option<WhyNot>,
     pub no_redo: Option<WhyNot>,
@@ -20,6 +22,15 @@ pub struct Offers {
 }
 
 impl Offers {
+    /// The words on the button that puts this phase back.
+    pub fn retry_words(&self, phase: &Phase) -> String {
+        if *phase == Phase::P5 && self.copy_again {
+            "Copy again".to_owned()
+        } else {
+            format!("Retry {phase}")
+        }
+    }
+
     pub fn of(sector: &Sector) -> Self {
         let by = || String::from("?");
         let why_not = |event: &Event| {
@@ -31,6 +42,7 @@ impl Offers {
             Phase::ALL.into_iter().filter(|phase| why_no_retry(*phase).is_none()).collect();
         let at_hand = sector.stage.works().next().map_or(Phase::P1, |(phase, _)| phase);
         Self {
+            copy_again: retry.contains(&Phase::P6) && retry.contains(&Phase::P5),
             no_retry: if retry.is_empty() { why_no_retry(at_hand) } else { None },
             retry,
             no_redo: why_not(&Event::Redone { by: by() }),

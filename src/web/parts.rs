@@ -16,6 +16,7 @@ use crate::domain::sector::Sector;
 use crate::domain::units::Timestamp;
 use crate::engine::ParametersState;
 use crate::scheduler::view::{DiskView, ThrottleView};
+use crate::worker::progress::Reported;
 
 /// A sector's seven cells.
 #[derive(Debug, Clone, Template)]
@@ -28,8 +29,8 @@ pub struct Strip {
 impl HtmlSafe for Strip {}
 
 impl Strip {
-    pub fn of(sector: &Sector, now: Timestamp) -> Self {
-        Self { cells: strip(sector), now }
+    pub fn of(sector: &Sector, now: Timestamp, reported: &Reported) -> Self {
+        Self { cells: strip(sector, reported), now }
     }
 }
 

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::show::{Markup, compact, lasting_compact, span};
+use super::words::{progress_short, progress_words};
 use crate::domain::failure::Failure;
 use crate::domain::phase::Phase;
+use crate::domain::progress::Progress;
 use crate::domain::sector::{Sector, Snark, Stage};
 use crate::domain::task::TaskState;
 use crate::domain::units::Timestamp;
+use crate::worker::progress::Reported;
 
 /// How a cell looks: its class, its sign and the word that says the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +57,13 @@ pub struct Cell {
     pub took: Option<Duration>,
     /// Since when it runs.
     pub since: Option<Timestamp>,
+    /// How far it has come, if it tells: `7/11`.
+    pub far: Option<String>,
 }
 
 impl Cell {
     fn new(name: &'static str, look: Look, words: impl Into<String>) -> Self {
-        Self { name, look, words: words.into(), took: None, since: None }
+        Self { name, look, words: words.into(), took: None, since: None, far: None }
     }
 
     pub fn took_text(&self) -> String {
@@ -71,14 +76,14 @@ impl Cell {
 }
 
 /// The seven cells, in their order.
-pub fn strip(sector: &Sector) -> Vec<Cell> {
-    let mut cells: Vec<Cell> =
-        Phase::ALL.into_iter().map(|phase| phase_cell(sector, phase)).collect();
+pub fn strip(sector: &Sector, reported: &Reported) -> Vec<Cell> {
+    let cell = |phase| phase_cell(sector, phase, reported.get(&phase));
+    let mut cells: Vec<Cell> = Phase::ALL.into_iter().map(cell).collect();
     cells.insert(2, seed_cell(sector));
     cells
 }
 
-fn phase_cell(sector: &Sector, phase: Phase) -> Cell {
+fn phase_cell(sector: &Sector, phase: Phase, progress: Option<&Progress>) -> Cell {
     let name = phase.short_name();
     if let (Phase::P1, Stage::Ticket) = (phase, &sector.stage) {
         return Cell::new(name, Look::Waiting, "its ticket is being drawn");
@@ -96,10 +101,12 @@ fn phase_cell(sector: &Sector, phase: Phase) -> Cell {
         TaskState::Ready { not_before: Some(_) } => {
             Cell::new(name, Look::Waiting, failed_once(record.last_failure.as_ref()))
         }
-        TaskState::Running { worker, since } => Cell {
-            since: Some(since),
-            ..Cell::new(name, Look::Running, format!("running on {worker}"))
-        },
+        TaskState::Running { worker, since } => {
+            let far = progress.map(|far| format!(": {}", progress_words(far))).unwrap_or_default();
+            let words = format!("running on {worker}{far}");
+            let far = progress.map(progress_short);
+            Cell { since: Some(since), far, ..Cell::new(name, Look::Running, words) }
+        }
         TaskState::Done => {
             let took = record.started.zip(record.done).map(|(from, to)| to.since(from));
             let words = took.map_or("done".to_owned(), |took| format!("done in {}", span(took)));

@@ -1,9 +1,11 @@
 //! The shapes that the API sends: made for who reads them, whatever the inside looks like.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::orphans::Looked;
 use super::show::{now, rfc3339};
 use super::{SectorPaths, WebState, words};
 use crate::domain::admission::Counts;
@@ -15,6 +17,7 @@ use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, PreCommit, Sector};
 use crate::engine::{EngineKind, ParametersState};
 use crate::scheduler::view::{ChainTrouble, DiskView, ThrottleView, WorkerView};
+use crate::storage::orphans::Orphan;
 
 #[derive(Debug, Serialize)]
 pub struct SectorRow {
@@ -188,7 +191,11 @@ impl SectorDetail {
             tasks: tasks.collect(),
             history: history.iter().map(history_line).collect(),
             attention: attention(sector),
-            standing: words::standing(sector, &state.handle.view().held),
+            standing: words::standing(
+                sector,
+                &state.handle.view().held,
+                &state.progress.of(sector.id.number),
+            ),
         }
     }
 }
@@ -223,6 +230,57 @@ pub fn commit(sector: &Sector) -> Option<&Commit> {
         | Stage::Proving { snark: Snark::P4 { .. } | Snark::Committing { .. }, .. }
         | Stage::P6 { cleaning: Cleaning::GivenUp { .. }, .. }
         | Stage::GivenUp { .. } => None,
+    }
+}
+
+/// What no sector owns, and how far each root was looked at.
+#[derive(Debug, Serialize)]
+pub struct OrphanList {
+    pub orphans: Vec<OrphanRow>,
+    pub roots: Vec<RootRow>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct OrphanRow {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// When it was changed last.
+    pub modified: String,
+    pub age_sec: u64,
+    pub why: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct RootRow {
+    pub path: PathBuf,
+    pub role: &'static str,
+    /// Not looked at to the end yet: there may be more.
+    pub looking: bool,
+    pub looked_at: Option<String>,
+    pub trouble: Option<Failure>,
+}
+
+impl OrphanList {
+    pub fn of(roots: &[Looked]) -> Self {
+        let now = now();
+        let row = |orphan: &Orphan| OrphanRow {
+            path: orphan.path.clone(),
+            bytes: orphan.bytes,
+            modified: rfc3339(orphan.modified),
+            age_sec: now.0.saturating_sub(orphan.modified.0) / 1_000,
+            why: orphan.why.clone(),
+        };
+        let root = |root: &Looked| RootRow {
+            path: root.path.clone(),
+            role: root.role.name(),
+            looking: root.looking,
+            looked_at: root.at.map(rfc3339),
+            trouble: root.trouble.clone(),
+        };
+        Self {
+            orphans: roots.iter().flat_map(|root| &root.orphans).map(row).collect(),
+            roots: roots.iter().map(root).collect(),
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use super::strip::Look;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
+use crate::domain::progress::Progress;
 use crate::domain::sector::{Cleaning, Copying, GiveUp, Sector, Snark, Stage, Work};
 use crate::domain::units::ByteSize;
+use crate::worker::progress::Reported;
 
 /// What happened, as the history tells it.
 pub fn happened(happened: &Happened) -> (Look, String) {
@@ -91,6 +93,9 @@ fn box_words(event: &BoxEvent) -> String {
         BoxEvent::Cancelled { order, by } => format!("order {order} cancelled by {by}"),
         BoxEvent::IntakePaused { by } => format!("intake paused by {by}"),
         BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
+        BoxEvent::OrphanDeleted { path, bytes, by } => {
+            format!("orphan {} ({}) deleted by {by}", path.display(), ByteSize(*bytes))
+        }
     }
 }
 
@@ -98,8 +103,8 @@ fn box_words(event: &BoxEvent) -> String {
 pub type Held = BTreeMap<Phase, String>;
 
 /// Where the sector stands now, in a sentence.
-pub fn standing(sector: &Sector, held: &Held) -> String {
-    let work_words = |phase, work| work_words(phase, work, held);
+pub fn standing(sector: &Sector, held: &Held, reported: &Reported) -> String {
+    let work_words = |phase: Phase, work: &Work| work_words(phase, work, held, reported);
     let ending = if sector.giving_up.is_some() {
         " It was aborted: it is given up as soon as what runs has ended."
     } else {
@@ -115,7 +120,7 @@ pub fn standing(sector: &Sector, held: &Held) -> String {
         }
         Stage::P3 { work, .. } => work_words(Phase::P3, work),
         Stage::Proving { snark, copying, .. } => {
-            format!("{} {}", snark_words(snark, held), copying_words(copying, held))
+            format!("{} {}", snark_words(snark, &work_words), copying_words(copying, &work_words))
         }
         Stage::P6 { cleaning: Cleaning::Sealed { .. }, work } => format!(
             "Sealed and stored. {} Local files go only once the stored copy is proven.",
@@ -132,7 +137,7 @@ pub fn standing(sector: &Sector, held: &Held) -> String {
     now + ending
 }
 
-fn work_words(phase: Phase, work: &Work, held: &Held) -> String {
+fn work_words(phase: Phase, work: &Work, held: &Held, reported: &Reported) -> String {
     match work {
         Work::Ready { not_before: None, .. } => match held.get(&phase) {
             Some(why) => format!("{phase} ({}) waits: {why}.", phase.what()),
@@ -143,14 +148,47 @@ fn work_words(phase: Phase, work: &Work, held: &Held) -> String {
             phase.what(),
             if *tries == 1 { "once".to_owned() } else { format!("{tries} times") }
         ),
-        Work::Running { worker, .. } => format!("{phase} ({}) runs on {worker}.", phase.what()),
+        Work::Running { worker, .. } => {
+            let far = reported.get(&phase).map(|far| format!(": {}", progress_words(far)));
+            format!("{phase} ({}) runs on {worker}{}.", phase.what(), far.unwrap_or_default())
+        }
         Work::Failed { .. } => format!("{phase} ({}) failed and waits for you.", phase.what()),
     }
 }
 
-fn snark_words(snark: &Snark, held: &Held) -> String {
+/// How far a running phase has come.
+pub fn progress_words(progress: &Progress) -> String {
+    match *progress {
+        Progress::Checking { done_bytes, total_bytes } => format!(
+            "comparing the layers of an earlier attempt, {} of {}",
+            ByteSize(done_bytes),
+            ByteSize(total_bytes)
+        ),
+        Progress::Layers { done, of } if done < of => format!("layer {} of {of}", done + 1),
+        Progress::Layers { of, .. } => format!("all {of} layers made, the last being synced"),
+        Progress::Copying { done_bytes, total_bytes } => {
+            // Every byte counts twice: written and read back.
+            let (done, total) = (ByteSize(done_bytes / 2), ByteSize(total_bytes / 2));
+            format!("{done} of {total} written and read back")
+        }
+    }
+}
+
+/// The same where there is no room for a sentence: `7/11`, `34%`.
+pub fn progress_short(progress: &Progress) -> String {
+    match *progress {
+        Progress::Layers { done, of } => format!("{}/{of}", of.min(done + 1)),
+        Progress::Checking { done_bytes, total_bytes }
+        | Progress::Copying { done_bytes, total_bytes } => {
+            let percent = u128::from(done_bytes) * 100 / u128::from(total_bytes.max(1));
+            format!("{percent}%")
+        }
+    }
+}
+
+fn snark_words(snark: &Snark, work_words: &dyn Fn(Phase, &Work) -> String) -> String {
     match snark {
-        Snark::P4 { work } => work_words(Phase::P4, work, held),
+        Snark::P4 { work } => work_words(Phase::P4, work),
         Snark::Committing { refused: None, .. } => {
             "The proof is made; its commit is being sent.".to_owned()
         }
@@ -161,9 +199,9 @@ fn snark_words(snark: &Snark, held: &Held) -> String {
     }
 }
 
-fn copying_words(copying: &Copying, held: &Held) -> String {
+fn copying_words(copying: &Copying, work_words: &dyn Fn(Phase, &Work) -> String) -> String {
     match copying {
-        Copying::P5 { work } => work_words(Phase::P5, work, held),
+        Copying::P5 { work } => work_words(Phase::P5, work),
         Copying::Copied { stored } => format!("The copy lies in {}.", stored.root),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod panics;
 pub mod phases;
+pub mod progress;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -11,7 +12,7 @@ use std::thread;
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use crate::domain::event::{Event, Output};
+use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
@@ -62,25 +63,33 @@ struct Me {
 impl Me {
     fn work(&self, assignments: &Receiver<(Arc<Sector>, Phase)>) {
         while let Ok((sector, phase)) = assignments.recv() {
-            let event = match self.attempt(&sector, phase) {
-                Ok(output) => Event::Succeeded { output },
-                Err(failure) => Event::Failed { phase, failure },
-            };
+            let event = self.attempt(&sector, phase);
             let ended = Input::Ended { worker: self.id, sector: sector.id.number, event };
             // The scheduler is gone only when the process stops; the attempt is rescued then.
             drop(self.inputs.send(ended));
         }
     }
 
-    fn attempt(&self, sector: &Sector, phase: Phase) -> Result<Output, Failure> {
+    /// One attempt, and the one place where its end is logged.
+    fn attempt(&self, sector: &Sector, phase: Phase) -> Event {
         let number = sector.id.number.0;
         let attempt = sector.tasks[phase].attempts;
         let span = tracing::info_span!("attempt", sector = number, phase = %phase, attempt);
         let _entered = span.enter();
         tracing::info!("attempt started");
         let mut record = |deleted: &Deleted| self.record(sector, deleted);
-        panics::caught(|| run_phase(&self.tools, sector, phase, &mut record))
-            .unwrap_or_else(|panic| Err(self.panicked(sector, phase, panic)))
+        let ended = panics::caught(|| run_phase(&self.tools, sector, phase, &mut record))
+            .unwrap_or_else(|panic| Err(self.panicked(sector, phase, panic)));
+        match ended {
+            Ok(output) => {
+                tracing::info!("attempt succeeded");
+                Event::Succeeded { output }
+            }
+            Err(failure) => {
+                tracing::error!(class = failure.class.name(), %failure, "attempt failed");
+                Event::Failed { phase, failure }
+            }
+        }
     }
 
     fn panicked(&self, sector: &Sector, phase: Phase, panic: panics::Caught) -> Failure {

@@ -4,17 +4,24 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::progress::ProgressBoard;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
+use crate::domain::progress::Progress;
 use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
+use crate::durable::sync_dir;
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
+use crate::scheduler::view::DiskView;
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
 use crate::storage::disk;
 use crate::storage::rate::RateLimit;
+use crate::storage::roots::Roots;
 use crate::storage::transfer::{ToStore, copy_sector};
+use crate::within::{ANSWER_LIMIT, hung, within};
+use tokio::sync::watch;
 
 /// What every worker works with.
 pub struct Tools {
@@ -22,6 +29,12 @@ pub struct Tools {
     pub scratch: Scratch,
     pub storage: Vec<StorageRoot>,
     pub copy_limit: RateLimit,
+    /// Where running attempts tell how far they are.
+    pub progress: Arc<ProgressBoard>,
+    /// Whether a root is what it was is looked at again before every attempt.
+    pub roots: Roots,
+    /// Which of them hang, as last seen.
+    pub disks: watch::Receiver<Vec<DiskView>>,
 }
 
 /// One attempt at a phase. May panic where the proofs library does.
@@ -38,11 +51,14 @@ pub fn run_phase(
         let mend = "set `engine` back to what it was, or abort this sector";
         return Err(Failure::new(Class::Operator, what, mend));
     }
+    // A mount that went away is found here, before its empty directory is taken for the scratch.
+    tools.roots.check(tools.scratch.root())?;
     match (phase, &sector.stage) {
         (Phase::P1, Stage::P1 { ticket, .. }) => {
             let job = job(tools, sector);
             make_room(&tools.scratch, &job.cache)?;
-            tools.engine.label(&job, ticket).map(|()| Output::P1)
+            let row = tools.progress.begin(sector.id.number, Phase::P1);
+            tools.engine.label(&job, ticket, &|progress| row.tell(progress)).map(|()| Output::P1)
         }
         (Phase::P2, Stage::P2 { ticket, .. }) => {
             let commitments = tools.engine.replicate(&job(tools, sector), ticket)?;
@@ -63,7 +79,7 @@ pub fn run_phase(
             match cleaning {
                 Cleaning::Sealed { sealed } => clean_behind_copy(tools, sector, sealed, record)?,
                 Cleaning::GivenUp { because } => {
-                    clean_given_up(tools, sector.id, because, record)?;
+                    clean_given_up(tools, sector, because, record)?;
                 }
             }
             Ok(Output::P6)
@@ -109,7 +125,12 @@ fn make_room(scratch: &Scratch, cache: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(Failure::io("making the sector's cache directory", cache, &error))
         }
-        Ok(()) | Err(_) => Ok(()),
+        // An earlier attempt that made it may not have come this far.
+        Ok(()) | Err(_) => cache.parent().map_or(Ok(()), |parent| {
+            sync_dir(parent).map_err(|error| {
+                Failure::io("syncing the sector's cache directory", parent, &error)
+            })
+        }),
     }
 }
 
@@ -121,34 +142,64 @@ fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output,
         comm_r: challenge.replica.commitments.comm_r,
         simulated: sector.simulated,
     };
-    let root = choose_root(&tools.storage, sector.id)?;
-    let stored =
-        copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &|_done, _total| {})?;
+    let root = choose_root(tools, sector.id)?;
+    let row = tools.progress.begin(sector.id.number, Phase::P5);
+    let copied = |done_bytes, total_bytes| row.tell(Progress::Copying { done_bytes, total_bytes });
+    let stored = copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &copied)?;
     Ok(Output::P5 { stored })
 }
 
-/// Where an earlier attempt left something of this sector, otherwise where there is most room.
-fn choose_root(roots: &[StorageRoot], id: SectorId) -> Result<&StorageRoot, Failure> {
-    if let Some(root) = roots.iter().find(|root| root.cache_dir(id).exists()) {
-        return Ok(root);
-    }
+/// Where an earlier attempt left something of this sector, otherwise where there is most room;
+/// never a root that hangs, or is not the one that it was.
+fn choose_root(tools: &Tools, id: SectorId) -> Result<&StorageRoot, Failure> {
     let mut failure = None;
-    let mut best: Option<(u64, &StorageRoot)> = None;
-    for root in roots {
-        match disk::available(root.path()) {
-            Ok(free) if best.is_none_or(|(most, _)| free.0 > most) => best = Some((free.0, root)),
+    let mut best: Option<(bool, u64, &StorageRoot)> = None;
+    for root in &tools.storage {
+        match look_at_root(tools, root, id) {
+            Ok((begun, free)) if best.is_none_or(|(b, f, _)| (begun, free) > (b, f)) => {
+                best = Some((begun, free, root));
+            }
             Ok(_) => {}
-            Err(trouble) => failure = Some(trouble),
+            Err(trouble) => failure = Some(worse(failure, trouble)),
         }
     }
     match (best, failure) {
-        (Some((_, root)), _) => Ok(root),
+        (Some((_, _, root)), _) => Ok(root),
         (None, Some(failure)) => Err(failure),
         (None, None) => {
             let what = "no storage is configured";
             Err(Failure::new(Class::Operator, what, "add a [[storage]] and start sealbox again"))
         }
     }
+}
+
+/// Of several roots that cannot be used, the one that only waiting will not bring back.
+fn worse(before: Option<Failure>, trouble: Failure) -> Failure {
+    match before {
+        Some(before) if before.class == Class::Operator => before,
+        Some(_) | None => trouble,
+    }
+}
+
+/// Whether a copy of this sector was begun there, and how much room there is.
+fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<(bool, u64), Failure> {
+    if let Some(hung) = hung_as_seen(tools, root.path()) {
+        return Err(hung);
+    }
+    tools.roots.check(root.path())?;
+    let looked_at = root.clone();
+    within(ANSWER_LIMIT, move || {
+        let begun = looked_at.cache_dir(id).exists();
+        disk::available(looked_at.path()).map(|free| (begun, free.0))
+    })
+    .unwrap_or_else(|| Err(hung(root.path(), ANSWER_LIMIT)))
+}
+
+/// What the samples say of a root that hangs: it is not even asked then.
+fn hung_as_seen(tools: &Tools, root: &Path) -> Option<Failure> {
+    let disks = tools.disks.borrow();
+    let disk = disks.iter().find(|disk| disk.path == root && disk.hung)?;
+    disk.trouble.clone()
 }
 
 /// Nothing is deleted before all three hold of the stored copy: its digests, its `p_aux` with a
@@ -160,6 +211,8 @@ fn clean_behind_copy(
     record: Record<'_>,
 ) -> Result<(), Failure> {
     let engine = &tools.engine;
+    // What cannot be seen because its mount is gone must not be believed gone.
+    tools.roots.check(Path::new(&sealed.stored.root))?;
     let proven = ProvenCopy::prove(
         sector.id,
         &sealed.stored,
@@ -182,13 +235,18 @@ fn clean_behind_copy(
 
 fn clean_given_up(
     tools: &Tools,
-    id: SectorId,
+    sector: &Sector,
     because: &GiveUp,
     record: Record<'_>,
 ) -> Result<(), Failure> {
-    clean(&tools.scratch, &Permit::given_up(id, because), record)?;
+    clean(&tools.scratch, &Permit::given_up(sector.id, because), record)?;
+    // Before P5 was ever started there is nothing of it in any storage, whatever state that is in.
+    if sector.tasks[Phase::P5].attempts == 0 {
+        return Ok(());
+    }
     for root in &tools.storage {
-        discard_unfinished_copy(root, id, because, record)?;
+        tools.roots.check(root.path())?;
+        discard_unfinished_copy(root, sector.id, because, record)?;
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 //! runs its commands, kills it.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub mod ledger;
+pub mod mounts;
+
 use std::fs;
-use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -102,6 +104,15 @@ impl Lab {
 
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Processor time that it has used so far.
+    pub fn cpu_ms(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its stat");
+        let after_name = stat.rsplit(')').next().expect("fields after the name");
+        let user_and_system = after_name.split_whitespace().skip(11).take(2);
+        // The kernel counts in hundredths of a second.
+        user_and_system.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10
     }
 
     /// `kill -9`.
@@ -235,10 +246,6 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 /// All files below a directory, by relative path.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -257,6 +264,12 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What is left of sectors on scratch: everything but the file that says whose it is.
+pub fn left_on(scratch: &Path) -> Vec<PathBuf> {
+    let is_identity = |path: &PathBuf| path.as_path() == Path::new("sealbox-root.json");
+    files(scratch).into_iter().filter(|path| !is_identity(path)).collect()
+}
+
 /// Where tests keep the Groth parameters between runs: outside the clone.
 pub fn parameters() -> PathBuf {
     if let Some(dir) = std::env::var_os("FIL_PROOFS_PARAMETER_CACHE") {
@@ -264,10 +277,4 @@ pub fn parameters() -> PathBuf {
     }
     let home = PathBuf::from(std::env::var_os("HOME").expect("a home directory"));
     home.join(".cache/sealbox/parameters")
-}
-
-pub fn read_to_end(mut from: impl Read) -> String {
-    let mut text = String::new();
-    from.read_to_string(&mut text).expect("text");
-    text
 }

@@ -162,6 +162,8 @@ pub struct Capacity {
     pub intake_open: bool,
     /// Phases that may not start now: what they need is still being made.
     pub held: BTreeSet<Phase>,
+    /// Single tasks that may not start now: the mount that they need does not answer.
+    pub held_tasks: BTreeSet<(Phase, SectorNumber)>,
 }
 
 impl Capacity {
@@ -209,7 +211,8 @@ fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp) -> Vec<Start> {
             .filter(|(_, of, _)| *of == phase)
             .map(|(_, _, number)| number);
         // A set keeps the oldest sector first.
-        for sector in queue.ready[phase].iter().chain(due) {
+        let waits = |sector: &&SectorNumber| capacity.held_tasks.contains(&(phase, **sector));
+        for sector in queue.ready[phase].iter().chain(due).filter(|sector| !waits(sector)) {
             let Some(group) = group_for(phase, capacity, &free) else { break };
             free[group] -= 1;
             starts.push(Start::Task { sector: *sector, phase, group });

@@ -80,6 +80,7 @@ fn capacity(groups: &[Group], limits: &[(SectorSize, u64)]) -> Capacity {
         max_outstanding: limits.iter().copied().collect(),
         intake_open: true,
         held: BTreeSet::new(),
+        held_tasks: BTreeSet::new(),
     }
 }
 

@@ -146,6 +146,10 @@ pub(super) fn retried(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> 
             None => Err("its commit is being sent"),
         };
     }
+    if let Some(copying_again) = copy_again(&sector.stage, phase) {
+        sector.stage = copying_again;
+        return Ok(());
+    }
     let work = sector.stage.work_mut(phase).ok_or(NOT_NOW)?;
     match work {
         Work::Failed { .. } | Work::Ready { not_before: Some(_), .. } => {
@@ -154,6 +158,33 @@ pub(super) fn retried(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> 
         }
         Work::Ready { not_before: None, .. } => Err("it is queued to start"),
         Work::Running { .. } => Err("an attempt is running"),
+    }
+}
+
+/// A stored copy that could not be proven is copied again from scratch, where all of it still is:
+/// P6 deletes nothing before that proof.
+fn copy_again(stage: &Stage, phase: Phase) -> Option<Stage> {
+    match stage {
+        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, work: Work::Failed { .. } }
+            if phase == Phase::P5 =>
+        {
+            let Sealed { challenge, proof, commit, stored: _ } = &**sealed;
+            Some(Stage::Proving {
+                challenge: challenge.clone(),
+                snark: Snark::Committed { proof: proof.clone(), commit: commit.clone() },
+                copying: Copying::P5 { work: Work::fresh() },
+            })
+        }
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { .. }
+        | Stage::P6 { .. }
+        | Stage::Finished { .. }
+        | Stage::GivenUp { .. } => None,
     }
 }
 

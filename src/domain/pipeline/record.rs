@@ -43,6 +43,11 @@ pub(super) fn record(sector: &mut Sector, at: Timestamp, event: &Event) {
         // Whose work is to do is not done, even if it once was (redone from P1).
         task.done = None;
     }
+    if let Stage::Proving { .. } = stage {
+        let later = &mut tasks[Phase::P6];
+        later.created = None;
+        later.done = None;
+    }
     if let Stage::P1 { .. } = stage {
         let later = &mut tasks[Phase::P2];
         later.created = None;

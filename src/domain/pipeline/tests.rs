@@ -390,7 +390,11 @@ fn table() -> Vec<Row> {
             ("deleted", "P6 running"),
         ],
     );
-    row(&to(TO_P6, "start P6, fail P6"), "P6 failed", &[("retry P6", "P6 ready")]);
+    row(
+        &to(TO_P6, "start P6, fail P6"),
+        "P6 failed",
+        &[("retry P6", "P6 ready"), ("retry P5", "committed + P5 ready")],
+    );
     row(
         &to(TO_PRE_COMMIT, "precommit-refused, start P6"),
         "P6 given up running",

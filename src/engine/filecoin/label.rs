@@ -1,54 +1,60 @@
 //! P1: the SDR layers and tree-d.
 //!
-//! The library resumes by layer: it keeps every layer file of the right size. It does not ask
-//! whose layer that is, nor whether it was ever synced, so both are settled here before it looks.
+//! The library resumes by layer: it keeps every layer file of the right size, and makes the
+//! others. It does not ask whose layer that is, nor whether it was ever synced, nor whether the
+//! layer before it had to be made again; so all of that is settled here before it looks.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 
 use filecoin_proofs_api::seal::{SealPreCommitPhase1Output, seal_pre_commit_phase1};
 use serde::{Deserialize, Serialize};
 
-use super::library;
 use super::outputs::{self, Binding};
-use super::registered;
+use super::recorder::Recorder;
+use super::{Hooks, layers, library, registered};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::layout::{CacheFile, is_of_sealing};
+use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::{Data, Ticket};
 use crate::engine::{Job, files};
 
-/// Layers that were not synced are worth keeping after a crash of the process, and not after a
+/// Layers that were not recorded are worth keeping after a crash of the process, and not after a
 /// crash of the machine.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Labelling {
     boot: Option<String>,
 }
 
-pub fn label(job: &Job, ticket: &Ticket) -> Result<(), Failure> {
+pub fn label(job: &Job, ticket: &Ticket, hooks: &Hooks, tell: Tell<'_>) -> Result<(), Failure> {
     let binding = Binding::of(job, ticket);
     if is_done(job, &binding)? {
         tracing::info!(sector = %job.id, "the layers are there already");
         return Ok(());
     }
-    begin(job, &binding)?;
+    let mut recorder = begin(job, &binding, tell)?;
     match job.data {
         // The library sets the replica's length itself; it only wants the file to be there.
         Data::CommittedCapacity => create_empty(&job.replica)?,
     }
-    let output = seal_pre_commit_phase1(
-        registered::seal_proof(job.size),
-        &job.cache,
-        Path::new("/dev/zero"),
-        &job.replica,
-        job.id.miner.prover_id(),
-        library::sector_id(job.id),
-        ticket.value.0,
-        &library::pieces(job.data, job.size),
-    )
-    .map_err(|error| library::failed("labelling", &job.cache, &error, Class::Transient))?;
-    let made = labelled_files(job);
-    check_sizes(job, &made)?;
-    sync(job, &made)?;
+    let output = recorder
+        .beside(hooks, tell, || {
+            seal_pre_commit_phase1(
+                registered::seal_proof(job.size),
+                &job.cache,
+                Path::new("/dev/zero"),
+                &job.replica,
+                job.id.miner.prover_id(),
+                library::sector_id(job.id),
+                ticket.value.0,
+                &library::pieces(job.data, job.size),
+            )
+        })
+        .map_err(|error| library::failed("labelling", &job.cache, &error, Class::Transient))?;
+    tell(Progress::Layers { done: job.size.layers(), of: job.size.layers() });
+    recorder.finish()?;
+    check_sizes(job, &labelled_files(job))?;
+    sync(job, &[CacheFile::TreeD])?;
     outputs::keep(&job.cache, outputs::P1, &binding, &output)
 }
 
@@ -67,21 +73,41 @@ fn is_done(job: &Job, binding: &Binding) -> Result<bool, Failure> {
 }
 
 /// Leaves in the cache what this attempt may build on, and nothing else.
-fn begin(job: &Job, binding: &Binding) -> Result<(), Failure> {
-    let now = Labelling { boot: boot_id() };
+fn begin<'a>(job: &'a Job, binding: &'a Binding, tell: Tell<'_>) -> Result<Recorder<'a>, Failure> {
+    let now = Labelling { boot: layers::boot_id() };
     let before = outputs::look_up::<Labelling>(&job.cache, outputs::LABELLING, binding).ok();
-    let trusted =
-        now.boot.is_some() && before.as_ref() == Some(&now) && !outputs::is_suspect(&job.cache);
-    let keep = if trusted { CacheFile::layers(job.size) } else { Vec::new() };
-    let keep: Vec<_> = keep.into_iter().map(|file| file.name(job.size)).collect();
-    clear(&job.cache, &keep)?;
-    outputs::keep(&job.cache, outputs::LABELLING, binding, &now)
+    let same_boot = now.boot.is_some() && before.as_ref() == Some(&now);
+    let suspect = outputs::is_suspect(&job.cache);
+    let mut records = layers::recorded(job, binding);
+    let whole = layers::whole(job, &records, same_boot && !suspect, tell)?;
+    // A damaged layer explains why a later phase failed, and those before it are good. Where every
+    // layer is what was recorded, it was wrong when it was made, and nobody knows which.
+    let kept = if suspect && !whole.damaged { 0 } else { whole.layers };
+
+    records.layers.retain(|&layer, _| layer <= kept);
+    records.boot.clone_from(&now.boot);
+    clear(&job.cache, &names_to_keep(job, kept))?;
+    layers::keep(job, binding, &records)?;
+    outputs::keep(&job.cache, outputs::LABELLING, binding, &now)?;
+    tracing::info!(kept, of = job.size.layers(), same_boot, suspect, "layers of earlier attempts");
+    Ok(Recorder::new(job, binding, records))
+}
+
+/// The notes stay with the layers they vouch for: a crash before they are written anew must not
+/// cost the layers.
+fn names_to_keep(job: &Job, layers: u32) -> Vec<String> {
+    if layers == 0 {
+        return Vec::new();
+    }
+    let notes = [outputs::LABELLING, outputs::LAYERS].map(str::to_owned);
+    (1..=layers).map(|layer| CacheFile::Layer(layer).name(job.size)).chain(notes).collect()
 }
 
 /// Removes whatever an earlier attempt left, but for `keep`.
 fn clear(cache: &Path, keep: &[String]) -> Result<(), Failure> {
     for name in files::names_in(cache)? {
-        if is_of_sealing(&name) && !keep.contains(&name) {
+        let ours = is_of_sealing(&name) || files::is_torn_write(&name);
+        if ours && !keep.contains(&name) {
             tracing::info!(file = %cache.join(&name).display(), "dropped: of an earlier attempt");
             files::remove_if_there(&cache.join(&name))?;
         }
@@ -122,9 +148,4 @@ pub fn sync(job: &Job, made: &[CacheFile]) -> Result<(), Failure> {
         files::sync_file(&job.cache.join(file.name(job.size)))?;
     }
     files::sync_directory(&job.cache)
-}
-
-/// Changes with every boot of the machine; `None` where the kernel does not say.
-fn boot_id() -> Option<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
 }

@@ -1,16 +1,20 @@
 //! The real engine: the only module that knows the proofs libraries.
 
 mod label;
+mod layers;
 mod library;
 mod outputs;
 mod parameter_files;
 mod params;
 mod prove;
+mod recorder;
 mod registered;
 mod replicate;
 pub mod settings;
 mod stored;
 
+#[cfg(test)]
+mod real_layers;
 #[cfg(test)]
 mod real_sector;
 
@@ -22,6 +26,7 @@ use params::Parameters;
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::domain::failure::Failure;
 use crate::domain::ids::{CommR, SealProof};
+use crate::domain::progress::Tell;
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
 
@@ -72,8 +77,8 @@ impl Engine for FilecoinEngine {
         EngineKind::Filecoin
     }
 
-    fn label(&self, job: &Job, ticket: &Ticket) -> Result<(), Failure> {
-        label::label(job, ticket)
+    fn label(&self, job: &Job, ticket: &Ticket, tell: Tell<'_>) -> Result<(), Failure> {
+        label::label(job, ticket, &self.hooks, tell)
     }
 
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {

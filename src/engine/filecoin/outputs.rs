@@ -14,6 +14,8 @@ use crate::engine::{Job, SealStatement};
 
 /// Written before the first layer: whose layers these are, and since which boot.
 pub const LABELLING: &str = "sealbox-p1-start.json";
+/// Each finished layer's size and digest. Written after it was synced.
+pub const LAYERS: &str = "sealbox-p1-layers.json";
 /// The output of `seal_pre_commit_phase1`. Written after every layer was synced.
 pub const P1: &str = "sealbox-p1.json";
 /// The output of `seal_pre_commit_phase2`. Written after the trees were synced and checked.
@@ -22,7 +24,8 @@ pub const P2: &str = "sealbox-p2.json";
 pub const C1: &str = "sealbox-c1.json";
 /// The finished SNARK, so that a stop between proving and recording it costs nothing.
 pub const C2: &str = "sealbox-c2.json";
-/// There while a check of these layers failed and none has passed since: P1 starts over.
+/// There while a check of these layers failed and none has passed since: their digests are compared
+/// before they are used again, and if all of them match, P1 starts over.
 pub const SUSPECT: &str = "sealbox-suspect.json";
 
 /// What the layers and the replica are bound to. Files of another binding are of no use, and the
@@ -111,7 +114,7 @@ pub fn require<T: DeserializeOwned>(
     })
 }
 
-/// From now on P1 does not trust these layers, if it is the sector that failed and not the box.
+/// From now on these layers are not trusted, if it is the sector that failed and not the box.
 /// Best effort: the failure that led here counts.
 pub fn suspect(cache: &Path, binding: &Binding, failure: &Failure) {
     if failure.class != Class::Sector {

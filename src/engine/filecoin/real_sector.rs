@@ -12,36 +12,41 @@ use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize};
 use crate::engine::{Engine, Job, SealStatement, StoredCopy};
 
-struct Bench {
+pub struct Bench {
     _dir: tempfile::TempDir,
-    job: Job,
-    ticket: Ticket,
+    pub job: Job,
+    pub ticket: Ticket,
 }
 
-fn bench(number: u64) -> Bench {
+pub fn bench(number: u64) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let cache = dir.path().join("cache");
-    fs::create_dir(&cache).unwrap();
-    let job = Job {
-        id: SectorId { miner: ActorId(1000), number: SectorNumber(number) },
-        size: SectorSize::KiB2,
-        data: Data::CommittedCapacity,
-        cache,
-        replica: dir.path().join("sealed"),
-    };
+    let job = job_in(dir.path(), number, SectorSize::KiB2);
     Bench { _dir: dir, job, ticket: ticket(1) }
 }
 
-fn ticket(byte: u8) -> Ticket {
+/// A sector whose files lie in this directory.
+pub fn job_in(dir: &Path, number: u64, size: SectorSize) -> Job {
+    let cache = dir.join("cache");
+    fs::create_dir_all(&cache).unwrap();
+    Job {
+        id: SectorId { miner: ActorId(1000), number: SectorNumber(number) },
+        size,
+        data: Data::CommittedCapacity,
+        cache,
+        replica: dir.join("sealed"),
+    }
+}
+
+pub fn ticket(byte: u8) -> Ticket {
     Ticket { epoch: Epoch(7), value: Bytes32([byte; 32]) }
 }
 
 impl Bench {
-    fn label(&self) {
-        label::label(&self.job, &self.ticket).unwrap();
+    pub fn label(&self) {
+        label::label(&self.job, &self.ticket, &Hooks::default(), &|_| {}).unwrap();
     }
 
-    fn replicate(&self) -> Commitments {
+    pub fn replicate(&self) -> Commitments {
         replicate::replicate(&self.job, &self.ticket).unwrap()
     }
 
@@ -55,11 +60,11 @@ impl Bench {
         }
     }
 
-    fn cached(&self, name: &str) -> PathBuf {
+    pub fn cached(&self, name: &str) -> PathBuf {
         self.job.cache.join(name)
     }
 
-    fn layer(&self, layer: usize) -> PathBuf {
+    pub fn layer(&self, layer: usize) -> PathBuf {
         self.cached(&CacheFile::layers(self.job.size)[layer].name(self.job.size))
     }
 
@@ -84,12 +89,12 @@ impl Bench {
 }
 
 /// Other bytes of the same size, each 32 of them an element of the field.
-fn spoil(path: &Path) {
+pub fn spoil(path: &Path) {
     let bytes = fs::read(path).unwrap();
     fs::write(path, vec![1; bytes.len()]).unwrap();
 }
 
-fn truncate(path: &Path) {
+pub fn truncate(path: &Path) {
     let bytes = fs::read(path).unwrap();
     fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
 }
@@ -245,7 +250,7 @@ fn a_damaged_stored_copy_is_refused() {
 fn a_sector_ends_with_a_seal_proof_that_verifies() {
     let engine = FilecoinEngine::new(SectorSize::KiB2, Hooks::default());
     let bench = bench(11);
-    engine.label(&bench.job, &bench.ticket).unwrap();
+    engine.label(&bench.job, &bench.ticket, &|_| {}).unwrap();
     let commitments = engine.replicate(&bench.job, &bench.ticket).unwrap();
     let statement = bench.statement(commitments);
     engine.prove_vanilla(&bench.job, &statement).unwrap();

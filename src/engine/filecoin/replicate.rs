@@ -10,8 +10,8 @@ use rand_08::RngCore;
 use rand_08::rngs::OsRng;
 
 use super::label::{check_sizes, labelled_files, sync};
-use super::library;
 use super::outputs::{self, Binding};
+use super::{layers, library};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::layout::CacheFile;
 use crate::domain::sector::{Commitments, Data, Ticket};
@@ -24,6 +24,7 @@ pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     let binding = Binding::of(job, ticket);
     let p1: SealPreCommitPhase1Output = outputs::require(&job.cache, outputs::P1, &binding)?;
     check_sizes(job, &labelled_files(job))?;
+    layers::check_before_use(job, &binding)?;
     drop_earlier_attempt(job)?;
     rebuild_replica(job)?;
 

@@ -100,7 +100,7 @@ fn bad(what: &str) -> Failure {
     Failure::new(
         Class::Sector,
         what,
-        "the local copy is kept; check the storage's disk, then copy the sector again",
+        "the local copy is kept: check the storage's disk, then copy the sector again (retry P5)",
     )
 }
 

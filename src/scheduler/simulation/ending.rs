@@ -53,6 +53,7 @@ impl Run {
             | Command::RetryAll
             | Command::Redo { .. }
             | Command::Abort { .. }
+            | Command::RecordOrphan { .. }
             | Command::PauseIntake
             | Command::ResumeIntake => 0,
         });

@@ -86,6 +86,7 @@ impl History {
                 self.to_issue.remove(order);
                 Ok(())
             }
+            Happened::Box(BoxEvent::OrphanDeleted { .. }) => Ok(()),
             Happened::Box(BoxEvent::IntakePaused { .. }) => {
                 self.paused = true;
                 Ok(())
@@ -167,6 +168,13 @@ impl Known {
             Event::Committed { .. } => self.committed = true,
             Event::CommitRefused { .. } => {
                 self.waits_for_person.insert(Phase::P4);
+            }
+            Event::Retried { phase: Phase::P5, .. }
+                if self.waits_for_person.contains(&Phase::P6) =>
+            {
+                // The stored copy was bad: it is copied again, and P6 begins afresh after it.
+                self.done.remove(&Phase::P5);
+                self.wait_for_nobody();
             }
             Event::Retried { phase, .. } => {
                 self.waits_for_person.remove(phase);

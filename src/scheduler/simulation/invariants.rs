@@ -176,7 +176,7 @@ fn is_end(input: &Input) -> bool {
 /// Nothing that may start waits beside a worker that could take it; and the loop wakes when the
 /// next back-off ends: not later, and not for one that is over, which would make it spin.
 fn check_nobody_idles(process: &Process) -> Result<(), Violation> {
-    if process.stopping || process.core.is_suspect() {
+    if process.stopping || process.core.is_suspect() || process.core.halted().is_some() {
         return Ok(());
     }
     let (sectors, _, _) = process.core.insides();

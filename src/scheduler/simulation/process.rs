@@ -9,7 +9,7 @@ use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
 use crate::domain::units::Timestamp;
 use crate::scheduler::command::{Command, Done, Refusal};
-use crate::scheduler::core::{Core, Decided, WorkerId};
+use crate::scheduler::core::{Cause, Core, Decided, WorkerId};
 
 use super::history::History;
 use super::journal::Journal;
@@ -154,7 +154,7 @@ impl Process {
             // An answer that comes too late is not needed.
             Input::Chain { sector, event } => drop(self.core.happen(sector, event, now)),
             Input::Suspect => self.core.suspect(PANICKED.to_owned()),
-            Input::Hold { waits_for } => self.core.hold(Phase::P4, waits_for),
+            Input::Hold { waits_for } => self.core.hold(Phase::P4, Cause::Parameters, waits_for),
         }
     }
 
@@ -254,6 +254,7 @@ fn name(done: &Done) -> &'static str {
         Done::Redone(_) => "answered: redone from P1",
         Done::Aborted { now: true, .. } => "answered: aborted",
         Done::Aborted { now: false, .. } => "answered: aborted, an attempt still runs",
+        Done::OrphanRecorded { .. } => "answered: an orphan is on record",
         Done::IntakePaused => "answered: intake paused",
         Done::IntakeResumed => "answered: intake resumed",
     }
@@ -313,12 +314,19 @@ fn acknowledge(
         Done::Aborted { sector, .. } => promised(&|happened| {
             of(happened, *sector, &|event| matches!(event, Event::Aborted { .. }))
         }),
+        Done::OrphanRecorded { path: gone, .. } => promised(
+            &|happened| matches!(happened, Happened::Box(BoxEvent::OrphanDeleted { path, .. }) if path == gone),
+        ),
         Done::IntakePaused | Done::IntakeResumed => {
             let entries = journal.entries().iter().skip(entries_before);
             let paused = entries.rev().find_map(|entry| match &entry.happened {
                 Happened::Box(BoxEvent::IntakePaused { .. }) => Some(true),
                 Happened::Box(BoxEvent::IntakeResumed { .. }) => Some(false),
-                Happened::Box(BoxEvent::Ordered { .. } | BoxEvent::Cancelled { .. })
+                Happened::Box(
+                    BoxEvent::Ordered { .. }
+                    | BoxEvent::Cancelled { .. }
+                    | BoxEvent::OrphanDeleted { .. },
+                )
                 | Happened::Sector { .. } => None,
             });
             let before = journal.box_state().intake_paused;

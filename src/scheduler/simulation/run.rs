@@ -7,7 +7,7 @@ use crate::domain::event::Entry;
 use crate::domain::ids::ActorId;
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
-use crate::scheduler::core::{Core, Settings};
+use crate::scheduler::core::{Cause, Core, Settings};
 
 use super::chain::Temper;
 use super::history::History;
@@ -188,7 +188,7 @@ impl Run {
         self.world.see("a start");
         self.say(format!("start with {groups:?}"));
         let mut core = Core::new(self.settings.clone(), &groups, past);
-        core.hold(Phase::P4, self.parameters_awaited());
+        core.hold(Phase::P4, Cause::Parameters, self.parameters_awaited());
         self.process = Some(Process::start(core, self.world.now));
         Ok(())
     }

@@ -235,3 +235,18 @@ fn a_store_that_is_open_is_not_opened_again() {
     drop(store);
     world.open();
 }
+
+/// What an fsync that failed left in the page cache is there to be read and clean to the kernel: a
+/// plain sync would not bring it to the disk.
+#[test]
+fn the_last_line_is_written_once_more_before_anything_builds_on_it() {
+    let mut world = Box_::new();
+    world.live(60);
+    let path = world.segments().pop().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    let (_store, _) = world.open();
+    assert_ne!(fs::metadata(&path).unwrap().modified().unwrap(), long_ago, "it was not written");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}

@@ -4,5 +4,6 @@ pub mod failures;
 pub mod overview;
 pub mod sector;
 pub mod sectors;
+pub mod storage;
 pub mod system;
 pub mod tasks;

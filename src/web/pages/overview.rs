@@ -22,6 +22,7 @@ use crate::web::lookup::{self, SectorQuery, SectorsOf};
 use crate::web::parts::{Actions, Disk, Failed, Strip, standstill};
 use crate::web::show::{grouped, plural};
 use crate::web::words::{self, Held};
+use crate::worker::progress::Reported;
 
 /// Sectors that ended, shown below those in flight.
 const RECENT: usize = 5;
@@ -127,7 +128,7 @@ impl Overview {
             missing_parameters,
             making,
             lane: lane(&counts, &view),
-            flights: view.in_flight.iter().map(|one| flight(one, frame.now, &view.held)).collect(),
+            flights: in_flight(state, &view, frame.now),
             flights_more: listed(view.counts.in_flight, view.in_flight.len()),
             recent: recent(state, frame.now)?,
             disks: state.disks.borrow().iter().map(Disk::of).collect(),
@@ -182,15 +183,21 @@ fn needy(state: &WebState, seen: &Seen, sector: &Sector) -> Needy {
     Needy { failed: Failed::all_of(sector), actions: Actions::of(state, sector, &seen.here) }
 }
 
-fn flight(sector: &Arc<Sector>, now: Timestamp, held: &Held) -> Flight {
+fn in_flight(state: &WebState, view: &BoxView, now: Timestamp) -> Vec<Flight> {
+    let reported = |sector: &Sector| state.progress.of(sector.id.number);
+    let flown = |sector: &Arc<Sector>| flight(sector, now, &view.held, &reported(sector));
+    view.in_flight.iter().map(flown).collect()
+}
+
+fn flight(sector: &Arc<Sector>, now: Timestamp, held: &Held, reported: &Reported) -> Flight {
     let word = match sector.failures().next() {
         Some((phase, _)) => format!("{phase} failed"),
         None if sector.giving_up.is_some() => "giving up".to_owned(),
         None => sector.stage.name().to_owned(),
     };
     Flight {
-        strip: Strip::of(sector, now),
-        standing: words::standing(sector, held),
+        strip: Strip::of(sector, now, reported),
+        standing: words::standing(sector, held, reported),
         class: words::look(sector).class(),
         word,
         sector: Arc::clone(sector),
@@ -206,7 +213,8 @@ fn recent(state: &WebState, now: Timestamp) -> Result<Vec<Flight>, PageError> {
     }
     ended.sort_by_key(|sector| std::cmp::Reverse(sector.updated));
     ended.truncate(RECENT);
-    Ok(ended.into_iter().map(|sector| flight(&Arc::new(sector), now, &Held::new())).collect())
+    let still = |sector| flight(&Arc::new(sector), now, &Held::new(), &Reported::new());
+    Ok(ended.into_iter().map(still).collect())
 }
 
 /// What is counted is what the linked list shows: both ask the store with the same filter.

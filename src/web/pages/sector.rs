@@ -59,7 +59,7 @@ pub async fn show(
     let frame = Frame::new(&state, &seen, Nav::Sectors, format!("Sector {}", sector.id.number));
     let sector_page = SectorPage {
         detail: SectorDetail::of(&state, &sector, &[]),
-        strip: Strip::of(&sector, frame.now),
+        strip: Strip::of(&sector, frame.now, &state.progress.of(sector.id.number)),
         actions: Actions::of(&state, &sector, &seen.here),
         failed: Failed::all_of(&sector),
         tasks: Phase::ALL.into_iter().filter_map(|phase| task(&sector, phase)).collect(),

@@ -65,7 +65,7 @@ pub async fn show(
     let now = frame.now;
     let sectors = Sectors {
         tabs: tabs(&counts, query.of),
-        rows: listed.items.into_iter().map(|sector| row(sector, now)).collect(),
+        rows: listed.items.into_iter().map(|sector| row(&state, sector, now)).collect(),
         next: listed.next.map(|after| {
             format!("/sectors?state={}&after={after}&limit={}", query.of.value(), query.limit)
         }),
@@ -98,11 +98,11 @@ fn tabs(counts: &Counts, current: SectorsOf) -> Vec<Tab> {
     tabs.filter(|tab| tab.current || tab.count > 0 || tab.name == "all").collect()
 }
 
-fn row(sector: Sector, now: crate::domain::units::Timestamp) -> Row {
+fn row(state: &WebState, sector: Sector, now: crate::domain::units::Timestamp) -> Row {
     let causes: Vec<String> =
         sector.failures().map(|(phase, failure)| format!("{phase}: {}", failure.what)).collect();
     Row {
-        strip: Strip::of(&sector, now),
+        strip: Strip::of(&sector, now, &state.progress.of(sector.id.number)),
         class: words::look(&sector).class(),
         attention: causes.join(" · "),
         sector,

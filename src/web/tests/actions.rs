@@ -30,6 +30,9 @@ fn carry_out(command: &Command) -> Result<Done, Refusal> {
         Command::Abort { sector } => Done::Aborted { sector: *sector, now: true },
         Command::PauseIntake => Done::IntakePaused,
         Command::ResumeIntake => Done::IntakeResumed,
+        Command::RecordOrphan { path, bytes, .. } => {
+            Done::OrphanRecorded { path: path.clone(), bytes: *bytes }
+        }
     })
 }
 

@@ -176,7 +176,9 @@ fn commands_answer_with_what_they_did() {
             Command::Redo { sector } => Done::Redone(*sector),
             Command::CancelOrder { order } => Done::Cancelled(*order),
             Command::PauseIntake => Done::IntakePaused,
-            Command::ResumeIntake | Command::Order { .. } => Done::IntakeResumed,
+            Command::ResumeIntake | Command::Order { .. } | Command::RecordOrphan { .. } => {
+                Done::IntakeResumed
+            }
         })
     };
     let cases = [

@@ -5,13 +5,15 @@ use scraper::{Html, Selector};
 use super::site::{Site, disk, disk_full, pre_commit, said};
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
+use crate::domain::progress::Progress;
 use crate::domain::units::SectorSize;
 use crate::engine::ParametersState;
 use crate::scheduler::view::DiskRole;
 use crate::web::show::now;
 
-const PAGES: [&str; 5] = ["/", "/sectors", "/tasks", "/failures", "/system"];
+const PAGES: [&str; 6] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/system"];
 
 fn all<'a>(html: &'a Html, css: &str) -> Vec<scraper::ElementRef<'a>> {
     let selector = Selector::parse(css).unwrap();
@@ -377,4 +379,30 @@ fn the_pages_stay_small() {
     for path in PAGES {
         assert!(site.get(path).text.len() < 60_000, "{path}: {}", site.get(path).text.len());
     }
+}
+
+#[test]
+fn a_running_phase_says_how_far_it_is() {
+    let site = busy();
+    let layer = site.progress.begin(SectorNumber(6), Phase::P1);
+    let copy = site.progress.begin(SectorNumber(3), Phase::P5);
+    layer.tell(Progress::Layers { done: 6, of: 11 });
+    copy.tell(Progress::Copying { done_bytes: 34 << 30, total_bytes: 64 << 30 });
+
+    let overview = site.get("/").html();
+    assert_eq!(words(&overview, ".strip .run .far"), "53% | 7/11");
+    let said = words(&overview, "main");
+    assert!(said.contains("P1 running on p1-0: layer 7 of 11"), "{said}");
+    assert!(said.contains("P5 running on p5-0: 17 GiB of 32 GiB written and read back"), "{said}");
+    let sector = site.get("/sectors/6").html();
+    assert!(words(&sector, ".now").contains("runs on p1-0: layer 7 of 11."));
+    assert_eq!(words(&sector, ".strip .run .far"), "7/11");
+
+    layer.tell(Progress::Checking { done_bytes: 8 << 30, total_bytes: 32 << 30 });
+    let sector = site.get("/sectors/6").html();
+    assert!(words(&sector, ".now").contains("earlier attempt, 8 GiB of 32 GiB."));
+    drop((layer, copy));
+    let sector = site.get("/sectors/6").html();
+    assert!(words(&sector, ".now").contains("runs on p1-0."), "{}", words(&sector, ".now"));
+    assert_eq!(words(&sector, ".strip .far"), "");
 }

@@ -19,6 +19,7 @@ use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, Sec
 use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
+use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
@@ -27,9 +28,12 @@ use crate::scheduler::command::{Ask, Command, Done, Refusal};
 use crate::scheduler::view::{
     BoxView, DiskRole, DiskView, Doing, LISTED, ThrottleView, WorkerView,
 };
+use crate::storage::roots::Roots;
 use crate::store::{Batch, OpenOptions, Store};
+use crate::web::orphans::Orphans;
 use crate::web::show::now;
 use crate::web::{SectorPaths, StoredPaths, WebState, router};
+use crate::worker::progress::ProgressBoard;
 
 pub const MINER: ActorId = ActorId(1000);
 
@@ -43,8 +47,11 @@ pub struct Site {
     pub limit: Option<u64>,
     pub parameters: ParametersState,
     pub disks: Vec<DiskView>,
+    /// Where orphans are looked for.
+    pub roots: Roots,
     pub tweak: fn(&mut BoxView),
     pub reply: Reply,
+    pub progress: Arc<ProgressBoard>,
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
@@ -98,8 +105,10 @@ impl Site {
                 disk("/sealer", DiskRole::Scratch, 71),
                 disk("/mnt/store-1", DiskRole::Storage, 38),
             ],
+            roots: Roots::default(),
             tweak: |_| {},
             reply: unheard_of,
+            progress: Arc::default(),
             broken: false,
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
@@ -251,6 +260,7 @@ impl Site {
             intake_paused: self.box_state.intake_paused,
             held: Default::default(),
             suspect: None,
+            behind: None,
             stopping: false,
             trouble: None,
             report: Vec::new(),
@@ -296,6 +306,8 @@ impl Site {
             engine: Arc::new(Idle(self.parameters.clone())),
             disks,
             changes,
+            progress: Arc::clone(&self.progress),
+            orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
             settings: "sector_size = \"32GiB\"\n".to_owned(),
@@ -400,6 +412,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         used_bytes: total / 100 * used_percent,
         free_bytes: total / 100 * (99 - used_percent),
         trouble: None,
+        hung: false,
     }
 }
 
@@ -414,7 +427,7 @@ impl Engine for Idle {
     fn kind(&self) -> EngineKind {
         EngineKind::Filecoin
     }
-    fn label(&self, _: &Job, _: &Ticket) -> Result<(), Failure> {
+    fn label(&self, _: &Job, _: &Ticket, _: Tell<'_>) -> Result<(), Failure> {
         never()
     }
     fn replicate(&self, _: &Job, _: &Ticket) -> Result<Commitments, Failure> {

@@ -1,0 +1,15 @@
+//! How far a running attempt has come: told while it runs, shown, and kept nowhere.
+
+/// What an attempt tells of itself between its start and its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Before P1: layers of an earlier attempt are compared with what was recorded of them.
+    Checking { done_bytes: u64, total_bytes: u64 },
+    /// P1: how many layers are complete, those of earlier attempts included.
+    Layers { done: u32, of: u32 },
+    /// P5: every byte counts twice, once written and once read back.
+    Copying { done_bytes: u64, total_bytes: u64 },
+}
+
+/// Who is told. From whichever thread knows.
+pub type Tell<'a> = &'a (dyn Fn(Progress) + Sync);

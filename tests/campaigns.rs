@@ -1,0 +1,438 @@
+//! Campaigns: a box at work is killed, loses its power, runs out of disk, at random moments and
+//! many times over, and nothing that it acknowledged may be lost. Each takes minutes, and one
+//! command:
+//!
+//! ```text
+//! cargo test --release --test campaigns -- --ignored --nocapture kill
+//! cargo test --release --test campaigns -- --ignored --nocapture power_cuts_on_ext4
+//! cargo test --release --test campaigns -- --ignored --nocapture power_cuts_on_xfs
+//! cargo test --release --test campaigns -- --ignored --nocapture full_disk
+//! ```
+//!
+//! `CAMPAIGN_CYCLES` says how often, `CAMPAIGN_SEED` which moments: a run prints its seed. The
+//! moments are the machine's as well, so a seed makes a failure likely again, not certain. Sleeps
+//! here are the random moments themselves; nothing that is checked depends on their length.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sealbox::domain::layout::Scratch;
+use serde_json::{Value, json};
+use support::Lab;
+use support::ledger::{Ledger, Past};
+use support::mounts::{Disk, SmallDisk, lacking};
+
+/// Sectors under way beyond which nothing more is ordered.
+const ENOUGH_WORK: usize = 16;
+/// Sectors ordered in one cycle: the history is read as a whole after each.
+const ORDERED_AT_ONCE: u64 = 4;
+/// How long the box gets to finish what is left when the campaign is over.
+const LAST_WORK: Duration = Duration::from_secs(600);
+/// Longer than any commit takes, unless the disk is full; then the answer is not waited for.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+#[test]
+#[ignore = "a campaign: minutes"]
+fn kill_at_random_moments_loses_nothing_acknowledged() {
+    let mut campaign = Campaign::new("kill -9", 300, Places::in_lab);
+    for _ in 0..campaign.cycles {
+        campaign.configure();
+        let wait = campaign.random.up_to(700);
+        campaign.live_until(|| sleep(wait));
+        campaign.check_what_is_on_disk();
+        campaign.restart();
+        campaign.check_history();
+        campaign.lab.kill();
+    }
+    campaign.finish(&[SIMULATED]);
+}
+
+#[test]
+#[ignore = "a campaign: minutes; root"]
+fn power_cuts_on_ext4_lose_nothing_acknowledged() {
+    power_cuts("ext4");
+}
+
+#[test]
+#[ignore = "a campaign: minutes; root"]
+fn power_cuts_on_xfs_lose_nothing_acknowledged() {
+    power_cuts("xfs");
+}
+
+fn power_cuts(kind: &str) {
+    let mkfs = format!("mkfs.{kind}");
+    if let Some(why) = lacking(&["losetup", "mount", "perl", &mkfs]) {
+        println!("power cuts on {kind}: skipped: {why}");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let disk = match Disk::make(kind, dir.path()) {
+        Ok(disk) => disk,
+        Err(why) => return println!("power cuts on {kind}: skipped: {why}"),
+    };
+    let name = format!("power cuts on {kind}");
+    let mut campaign = Campaign::new(&name, 50, |_| Places::below(&disk.mount));
+    let (mut really_lost, mut rebuilt) = (0, 0);
+    for cycle in 0..campaign.cycles {
+        campaign.configure();
+        let witness = disk.mount.join(format!("witness-{cycle}"));
+        let wait = campaign.random.up_to(1_500);
+        let mount = disk.mount.clone();
+        campaign.live_until(|| {
+            sleep(wait);
+            // Not synced: a cut that does not lose this one proves nothing.
+            fs::write(&witness, [7; 10_000]).expect("the witness");
+            Disk::cut(&mount);
+        });
+        disk.come_back();
+        really_lost += u64::from(fs::read(&witness).unwrap_or_default() != [7; 10_000]);
+        forget_the_boot(&campaign.places.data);
+        campaign.check_what_is_on_disk();
+        campaign.restart();
+        rebuilt += u64::from(campaign.lab.messages().contains("the machine stopped"));
+        campaign.check_history();
+        campaign.lab.kill();
+    }
+    println!("{name}: {really_lost} cuts lost the unsynced witness, {rebuilt} states made again");
+    assert_eq!(really_lost, campaign.cycles, "a cut that loses nothing proves nothing");
+    campaign.finish(&[SIMULATED]);
+}
+
+#[test]
+#[ignore = "a campaign: minutes; root"]
+fn full_disk_again_and_again_loses_nothing_acknowledged() {
+    if let Some(why) = lacking(&["mount", "umount"]) {
+        println!("full disk: skipped: {why}");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let disk = |name: &str, mib| SmallDisk::make(&dir.path().join(name), mib);
+    let disks = match (disk("data", 64), disk("scratch", 8), disk("storage", 16)) {
+        (Ok(data), Ok(scratch), Ok(storage)) => [data, scratch, storage],
+        (data, scratch, storage) => {
+            let why = [data.err(), scratch.err(), storage.err()];
+            return println!("full disk: skipped: {why:?}");
+        }
+    };
+    let [data, scratch, storage] = [0, 1, 2].map(|nth: usize| disks[nth].mount.clone());
+    let mut campaign = Campaign::new("full disk", 20, |_| Places { data, scratch, storage });
+    for round in 0..campaign.cycles {
+        campaign.configure();
+        let disk = &disks[(round % 3) as usize];
+        let (before, full) = (campaign.random.up_to(500), campaign.random.up_to(1_500));
+        campaign.live_until(|| {
+            sleep(before);
+            disk.fill();
+            sleep(full);
+        });
+        campaign.check_what_is_on_disk();
+        disk.free();
+        campaign.restart();
+        campaign.check_history();
+        campaign.work_for_a_moment();
+        campaign.lab.kill();
+    }
+    campaign.finish(&[SIMULATED, "no space left on device"]);
+}
+
+/// What a failure that the configuration asked for says.
+const SIMULATED: &str = "simulated ";
+
+/// What a reboot looks like to a box: the state was open in another boot.
+fn forget_the_boot(data: &Path) {
+    let mark = data.join("state.mark");
+    let Ok(bytes) = fs::read(&mark) else { return };
+    let mut written: Value = serde_json::from_slice(&bytes).expect("the mark is whole");
+    written["boot_id"] = "the boot before".into();
+    fs::write(&mark, written.to_string()).expect("the mark");
+}
+
+struct Places {
+    data: PathBuf,
+    scratch: PathBuf,
+    storage: PathBuf,
+}
+
+impl Places {
+    fn in_lab(lab: &Lab) -> Self {
+        Self::below(lab.dir.path())
+    }
+
+    fn below(dir: &Path) -> Self {
+        let [data, scratch, storage] = ["data", "scratch", "storage"].map(|name| dir.join(name));
+        Self { data, scratch, storage }
+    }
+}
+
+/// A box, what it acknowledged, and the next random moment.
+struct Campaign {
+    name: String,
+    cycles: u64,
+    lab: Lab,
+    places: Places,
+    random: Random,
+    ledger: Ledger,
+    agent: ureq::Agent,
+    unfinished: Vec<u64>,
+    next_number: u64,
+    ordered: u64,
+    begun: Instant,
+}
+
+impl Campaign {
+    fn new(name: &str, cycles: u64, places: impl FnOnce(&Lab) -> Places) -> Self {
+        let number = |key: &str| std::env::var(key).ok().and_then(|text| text.parse().ok());
+        let cycles = number("CAMPAIGN_CYCLES").unwrap_or(cycles);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seed = number("CAMPAIGN_SEED").unwrap_or(since.as_secs());
+        println!("{name}: {cycles} cycles, CAMPAIGN_SEED={seed}");
+        let lab = Lab::with("");
+        let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER_LIMIT)).build();
+        Self {
+            name: name.to_owned(),
+            cycles,
+            places: places(&lab),
+            lab,
+            random: Random(seed),
+            ledger: Ledger::default(),
+            agent: agent.into(),
+            unfinished: Vec::new(),
+            next_number: 0,
+            ordered: 0,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Phases of other lengths each time, and now and then one that fails.
+    fn configure(&mut self) {
+        let Places { data, scratch, storage } = &self.places;
+        let mut text = format!(
+            "auto_pledge = 0\ndata_dir = {data:?}\nscratch = {scratch:?}\n\
+             [[storage]]\npath = {storage:?}\n\
+             [[worker]]\nnum = 2\nsupported_phase = [\"P1\", \"P2\", \"P3\"]\n\
+             [[worker]]\nnum = 2\nsupported_phase = [\"P4\"]\n\
+             [[worker]]\nnum = 2\nsupported_phase = [\"P5\", \"P6\"]\n\
+             [engine]\nkind = \"simulated\"\n[chain.lab]\nepoch_ms = 20\nchallenge_delay = 2\n\
+             [simulated]\n"
+        );
+        for phase in 1..=6 {
+            text.push_str(&format!("p{phase}_ms = {}\n", 1 + self.random.below(50)));
+        }
+        if self.random.below(3) == 0 {
+            let sector = match self.unfinished.len() as u64 {
+                0 => self.next_number,
+                several => self.unfinished[self.random.below(several) as usize],
+            };
+            let class = ["transient", "operator"][self.random.below(2) as usize];
+            let phase = 1 + self.random.below(6);
+            text.push_str(&format!(
+                "[[simulated.failure]]\nsector = {sector}\nphase = \"P{phase}\"\nclass = \"{class}\"\n"
+            ));
+        }
+        self.lab.configure(&text);
+    }
+
+    /// Starts the box and uses it until the disaster, which picks its own moment, is over and the
+    /// process is dead. That may be before it answers for the first time.
+    fn live_until(&mut self, disaster: impl FnOnce() + Send) {
+        self.lab.launch(&[]);
+        let pid = i32::try_from(self.lab.pid()).ok().and_then(Pid::from_raw).expect("a process");
+        std::thread::scope(|scope| {
+            let end = scope.spawn(move || {
+                disaster();
+                kill_process(pid, Signal::KILL).expect("it runs until it is killed");
+            });
+            while !end.is_finished() {
+                self.use_it();
+            }
+        });
+        self.lab.kill();
+    }
+
+    fn work_for_a_moment(&mut self) {
+        let begun = Instant::now();
+        let wait = self.random.up_to(500);
+        while begun.elapsed() < wait {
+            self.use_it();
+        }
+    }
+
+    /// Does one of the things that people and scripts do, and notes what is answered.
+    fn use_it(&mut self) {
+        sleep(self.random.up_to(15));
+        match self.random.below(10) {
+            0..=2 if self.ordered < ORDERED_AT_ONCE && self.unfinished.len() < ENOUGH_WORK => {
+                let count = 1 + self.random.below(3);
+                if let Some(answer) = self.post("/api/v1/orders", &json!({ "count": count })) {
+                    self.ordered += count;
+                    self.ledger.ordered(&answer);
+                }
+            }
+            3 => self.retry_all(),
+            4 => {
+                let pause = self.random.below(3) == 0;
+                self.intake(pause);
+            }
+            5 if self.random.below(10) == 0 => {
+                if let Some(number) = self.any_unfinished()
+                    && self.post(&format!("/api/v1/sectors/{number}/abort"), &json!({})).is_some()
+                {
+                    self.ledger.aborted(number);
+                }
+            }
+            _ => {
+                let number = self.any_unfinished().unwrap_or(self.next_number);
+                if let Some(sector) = self.get(&format!("/api/v1/sectors/{number}")) {
+                    self.ledger.saw(number, &sector);
+                }
+            }
+        }
+    }
+
+    fn retry_all(&mut self) {
+        if let Some(answer) = self.post("/api/v1/retry", &json!({})) {
+            self.ledger.retried(&answer);
+        }
+    }
+
+    fn intake(&mut self, pause: bool) {
+        // Unanswered, it may have been done or not.
+        self.ledger.intake(None);
+        let wish = if pause { "pause" } else { "resume" };
+        if self.post(&format!("/api/v1/intake/{wish}"), &json!({})).is_some() {
+            self.ledger.intake(Some(pause));
+        }
+    }
+
+    fn any_unfinished(&mut self) -> Option<u64> {
+        let several = self.unfinished.len() as u64;
+        (several > 0).then(|| self.unfinished[self.random.below(several) as usize])
+    }
+
+    /// The answer, if the box gave one and it was not a refusal.
+    fn post(&self, path: &str, body: &Value) -> Option<Value> {
+        let mut answer = self.agent.post(self.lab.url(path)).send_json(body).ok()?;
+        answer.body_mut().read_json().ok()
+    }
+
+    fn get(&self, path: &str) -> Option<Value> {
+        self.agent.get(self.lab.url(path)).call().ok()?.body_mut().read_json().ok()
+    }
+
+    /// The files are as the history has it, while no box runs.
+    fn check_what_is_on_disk(&self) {
+        let past = Past::read(&self.places.data);
+        let missing = past.missing(&Scratch::new(&self.places.scratch));
+        assert!(missing.is_empty(), "{}: {missing:#?}", self.name);
+    }
+
+    fn restart(&mut self) {
+        self.lab.launch(&[]);
+        self.lab.wait_until_it_answers();
+    }
+
+    /// What was acknowledged is in the history, and the box shows every sector that is there.
+    fn check_history(&mut self) {
+        let past = Past::read(&self.places.data);
+        let lost = self.ledger.lost(&past);
+        assert!(lost.is_empty(), "{}: LOST: {lost:#?}", self.name);
+        let shown = self.shown();
+        let hidden: Vec<_> = past.sectors.keys().filter(|number| !shown.contains(number)).collect();
+        assert!(hidden.is_empty(), "{}: not shown: {hidden:?}", self.name);
+        self.unfinished = past.unfinished();
+        self.next_number = past.box_state.next_number;
+        self.ordered = 0;
+    }
+
+    /// The numbers of all sectors that the API lists.
+    fn shown(&self) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = self.lab.get(&format!("/api/v1/sectors?limit=500{after}"));
+            let rows = page["sectors"].as_array().expect("sectors");
+            numbers.extend(rows.iter().filter_map(|row| row["number"].as_u64()));
+            match page["next"].as_u64() {
+                Some(next) => after = format!("&after={next}"),
+                None => return numbers,
+            }
+        }
+    }
+
+    /// Lets the box finish everything, stops it, and looks at it all once more. `expected` is what
+    /// failures may say.
+    fn finish(mut self, expected: &[&str]) {
+        self.restart();
+        self.intake(false);
+        let begun = Instant::now();
+        let past = loop {
+            self.retry_all();
+            let past = Past::read(&self.places.data);
+            if past.is_all_done() {
+                break past;
+            }
+            let late = || format!("{}: unfinished: {:?}", self.name, past.unfinished());
+            assert!(begun.elapsed() < LAST_WORK, "{}", late());
+            sleep(Duration::from_millis(500));
+        };
+        self.check_history();
+        self.lab.signal("-TERM");
+        assert_eq!(self.lab.wait_for_end(), Some(0), "{}", self.lab.messages());
+        self.check_what_is_on_disk();
+        let left = support::files(&self.places.scratch);
+        assert!(left.is_empty(), "left on scratch: {left:?}");
+        let mut wrong = self.ledger.unfulfilled(&past);
+        wrong.extend(past.failures_but(expected));
+        wrong.extend(past.labelled_twice());
+        wrong.extend(bugs_in_logs(&self.places.data.join("logs")));
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", self.name);
+        println!(
+            "{}: {} cycles in {} s; {} sectors, {} history entries; {} commands acknowledged and \
+             {} history entries shown, looked for {} times: 0 lost; every sector finished or was \
+             aborted by a command, none was labelled twice",
+            self.name,
+            self.cycles,
+            self.begun.elapsed().as_secs(),
+            past.sectors.len(),
+            past.entries.len(),
+            self.ledger.acknowledged(),
+            self.ledger.shown(),
+            self.ledger.checked,
+        );
+    }
+}
+
+/// What only a fault of the program itself makes it log.
+fn bugs_in_logs(dir: &Path) -> Vec<String> {
+    let read = |file| fs::read_to_string(dir.join(file)).unwrap_or_default();
+    let is_bug =
+        |line: &&str| ["bug:", "not recorded", "panicked"].iter().any(|b| line.contains(b));
+    let logs = support::files(dir).into_iter().map(read);
+    logs.flat_map(|log| log.lines().filter(is_bug).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// splitmix64: a seed gives the same numbers everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn up_to(&mut self, ms: u64) -> Duration {
+        Duration::from_micros(self.below(ms * 1_000))
+    }
+}
