@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::phase::Phase;
+#[cfg(test)]
+use super::planted::{Bug, planted};
 
 /// What kind of trouble it is; decides what happens next (see [`next_step`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -152,6 +154,10 @@ pub const P1_REDOS: u32 = 1;
 /// | fatal     | a person (and the box stops)     | the same                                 |
 pub fn next_step(phase: Phase, class: Class, tries: u32, redos: u32) -> NextStep {
     match (class, phase) {
+        #[cfg(test)]
+        (Class::Transient, _) if planted(Bug::TriesForEver) && tries >= TRANSIENT_TRIES => {
+            NextStep::RetryAfter(Duration::from_secs(320))
+        }
         (Class::Transient, _) if tries < TRANSIENT_TRIES => {
             NextStep::RetryAfter(Duration::from_secs(5 * 4u64.pow(tries.saturating_sub(1))))
         }

@@ -10,6 +10,8 @@ pub mod layout;
 pub mod order;
 pub mod phase;
 pub mod pipeline;
+#[cfg(test)]
+pub mod planted;
 pub mod progress;
 pub mod sector;
 pub mod task;

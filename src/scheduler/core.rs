@@ -12,6 +12,8 @@ use crate::domain::ids::{ActorId, OrderId, SectorNumber};
 use crate::domain::order::{BoxState, OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
+#[cfg(test)]
+use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{Cleaning, Data, Sector, Stage};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
@@ -183,7 +185,14 @@ impl Core {
                 "{rescued} attempt(s) were running when sealbox stopped; they start again"
             ));
         }
-        let missing = self.settings.auto_pledge.saturating_sub(self.box_state.ordered);
+        #[cfg(test)]
+        if planted(Bug::EffectsForgotten) {
+            self.effects.clear();
+        }
+        let ordered = self.box_state.ordered;
+        #[cfg(test)]
+        let ordered = if planted(Bug::PledgesAgain) { 0 } else { ordered };
+        let missing = self.settings.auto_pledge.saturating_sub(ordered);
         if missing > 0 {
             let size = self.settings.sector_size;
             self.order(size, missing.min(ORDER_LIMIT), "auto_pledge", now);
@@ -306,6 +315,10 @@ impl Core {
     ) {
         let group = self.workers[worker.0].group;
         self.workers[worker.0].doing = None;
+        #[cfg(test)]
+        if planted(Bug::SlotLost) && matches!(event, Event::Failed { .. }) {
+            return self.must_happen(number, event, now);
+        }
         self.crews[group].idle.push(worker);
         if let Event::Failed { failure, .. } = &event
             && failure.class == Class::Fatal
@@ -443,6 +456,19 @@ impl Core {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn halted(&self) -> Option<&Failure> {
+        self.halted.as_ref()
+    }
+
+    /// The state in flight and both indexes of it, for the simulation to compare.
+    #[cfg(test)]
+    pub(super) fn insides(
+        &self,
+    ) -> (&BTreeMap<SectorNumber, Arc<Sector>>, &Queue, &BTreeSet<SectorNumber>) {
+        (&self.sectors, &self.queue, &self.attention)
+    }
+
     /// What runs comes first: where many wait, it would not be seen otherwise.
     fn in_flight_list(&self) -> Vec<Arc<Sector>> {
         let doing = self.workers.iter().filter_map(|worker| Some(worker.doing?.sector));
@@ -554,6 +580,11 @@ impl Core {
         let mut retried = Vec::new();
         self.halted = None;
         for phase in phases {
+            #[cfg(test)]
+            if planted(Bug::LostRetry) {
+                retried.push(Retried { sector: number, phase });
+                continue;
+            }
             self.ask(number, Event::Retried { phase, by: by.to_owned() }, now)?;
             retried.push(Retried { sector: number, phase });
         }

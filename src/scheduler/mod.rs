@@ -2,9 +2,13 @@
 
 pub mod command;
 pub mod core;
+#[cfg(test)]
+mod errand_tests;
 pub mod input;
 pub mod messenger;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 pub mod view;
 
 use std::sync::Arc;

@@ -12,6 +12,8 @@ use serde::Serialize;
 use super::ids::{OrderId, SectorNumber};
 use super::order::Order;
 use super::phase::{PerPhase, Phase};
+#[cfg(test)]
+use super::planted::{Bug, planted};
 use super::sector::{Sector, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 
@@ -68,6 +70,8 @@ impl Queue {
 
     /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
     pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
+        #[cfg(test)]
+        let now = if planted(Bug::WakesForThePast) { Timestamp(0) } else { now };
         let after_now =
             (Bound::Excluded((now, Phase::P6, SectorNumber(u64::MAX))), Bound::Unbounded);
         self.later.range(after_now).next().map(|(at, _, _)| *at)
@@ -79,6 +83,12 @@ impl Queue {
             return;
         }
         step(self.outstanding.entry(sector.size).or_default(), add);
+        #[cfg(test)]
+        if planted(Bug::FailedHoldsNoPlace) && sector.failures().next().is_some() {
+            step(self.outstanding.entry(sector.size).or_default(), !add);
+        }
+        // None outstanding is no entry, so that equal queues compare as equal.
+        self.outstanding.retain(|_, held| *held > 0);
         step(&mut self.counts.in_flight, add);
         if sector.failures().next().is_some() {
             step(&mut self.counts.needs_you, add);
@@ -111,6 +121,10 @@ impl Queue {
                         None => put(&mut self.ready[phase], number, add),
                         Some(at) => put(&mut self.later, (*at, phase, number), add),
                     }
+                }
+                #[cfg(test)]
+                Work::Running { .. } if planted(Bug::DoubleStart) => {
+                    put(&mut self.ready[phase], number, add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -226,6 +240,8 @@ fn intake(queue: &Queue, orders: &BTreeMap<OrderId, Order>, capacity: &Capacity)
     for order in orders.values() {
         let held = outstanding.entry(order.size).or_default();
         let limit = capacity.max_outstanding.get(&order.size).copied().unwrap_or(u64::MAX);
+        #[cfg(test)]
+        let limit = limit.saturating_add(u64::from(planted(Bug::ThrottleOffByOne)));
         for _ in order.issued..order.count {
             if *held >= limit || waiting >= take_up {
                 break;

@@ -5,6 +5,8 @@ use crate::domain::event::Output;
 use crate::domain::failure::{Failure, NextStep, next_step};
 use crate::domain::ids::SealProof;
 use crate::domain::phase::Phase;
+#[cfg(test)]
+use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{
     Challenge, Cleaning, Commit, Copying, GiveUp, Replica, Sealed, Sector, Snark, Stage, StoredAt,
     Work,
@@ -26,6 +28,8 @@ pub(super) fn started(
             *work = Work::Running { tries: *tries, worker: worker.to_owned(), since: at };
             Ok(())
         }
+        #[cfg(test)]
+        Work::Running { .. } if planted(Bug::DoubleStart) => Ok(()),
         Work::Running { .. } => Err("an attempt is running"),
         Work::Failed { .. } => Err("it waits for a person"),
     }
@@ -45,7 +49,14 @@ fn end_attempt(sector: &mut Sector, phase: Phase) -> Result<u32, Illegal> {
 }
 
 pub(super) fn interrupted(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> {
-    end_attempt(sector, phase).map(|_tries| ())
+    let _tries = end_attempt(sector, phase)?;
+    #[cfg(test)]
+    if planted(Bug::InterruptedCounts)
+        && let Some(Work::Ready { tries, .. }) = sector.stage.work_mut(phase)
+    {
+        *tries += 1;
+    }
+    Ok(())
 }
 
 pub(super) fn succeeded(sector: &mut Sector, output: &Output) -> Result<(), Illegal> {
@@ -229,7 +240,10 @@ pub(super) fn aborted(sector: &mut Sector, by: &str) -> Result<(), Illegal> {
 
 /// An abort waits for the attempts that run: files are never deleted under a running phase.
 pub(super) fn give_up_if_asked(sector: &mut Sector) {
-    if sector.stage.works().any(|(_, work)| work.is_running()) {
+    let under_way = sector.stage.works().any(|(_, work)| work.is_running());
+    #[cfg(test)]
+    let under_way = under_way && !planted(Bug::AbortUnderRunning);
+    if under_way {
         return;
     }
     if let Some(because) = sector.giving_up.take() {

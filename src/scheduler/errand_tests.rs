@@ -1,0 +1,123 @@
+//! The loop with a real store and a chain that does not answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use super::Handle;
+use super::command::Command;
+use super::core::{Core, Past, Settings};
+use super::messenger::Messenger;
+use super::run::Scheduler;
+use super::view::BoxView;
+use crate::chain::{Answer, Chain, ChainError};
+use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::{ActorId, SealProof, SectorId, SectorNumber};
+use crate::domain::phase::Phase;
+use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
+use crate::domain::units::{Epoch, SectorSize, Timestamp};
+use crate::store::OpenOptions;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Unreachable;
+
+fn no_answer<T, E: From<Failure> + Send + 'static>() -> Answer<'static, T, E>
+where
+    T: Send + 'static,
+{
+    let failure = Failure::new(Class::Transient, "no route to the chain", "look at its node");
+    Box::pin(std::future::ready(Err(E::from(failure))))
+}
+
+impl From<Failure> for ChainError {
+    fn from(failure: Failure) -> Self {
+        Self::Trouble(failure)
+    }
+}
+
+impl Chain for Unreachable {
+    fn head(&self) -> Answer<'_, Epoch> {
+        no_answer()
+    }
+
+    fn ticket(&self, _: SectorId) -> Answer<'_, Ticket> {
+        no_answer()
+    }
+
+    fn pre_commit(
+        &self,
+        _: SectorId,
+        _: Ticket,
+        _: Commitments,
+    ) -> Answer<'_, PreCommit, ChainError> {
+        no_answer()
+    }
+
+    fn seed(&self, _: SectorId, _: PreCommit) -> Answer<'_, Seed> {
+        no_answer()
+    }
+
+    fn commit(&self, _: SectorId, _: PreCommit, _: SealProof) -> Answer<'_, Commit, ChainError> {
+        no_answer()
+    }
+}
+
+async fn shows(views: &mut watch::Receiver<Arc<BoxView>>, what: impl Fn(&BoxView) -> bool) {
+    let shown = tokio::time::timeout(LIMIT, views.wait_for(|view| what(view)));
+    shown.await.expect("shown in time").expect("the loop runs");
+}
+
+#[tokio::test]
+async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = OpenOptions::new(dir.path()).open().unwrap();
+    let settings = Settings {
+        miner: ActorId(1000),
+        sector_size: SectorSize::KiB2,
+        simulated: true,
+        max_outstanding: BTreeMap::new(),
+        auto_pledge: 1,
+    };
+    let core = Core::new(settings, &[(Phase::ALL.into(), 1)], Past::default());
+    let chain: Arc<dyn Chain> = Arc::new(Unreachable);
+    let (input_sender, inputs) = mpsc::unbounded_channel();
+    let (ask_sender, asks) = mpsc::channel(8);
+    let (view_sender, mut views) = watch::channel(Arc::new(core.view(Timestamp(1))));
+    let (stop_sender, stop) = watch::channel(false);
+    let scheduler = Scheduler {
+        core,
+        store,
+        messenger: Messenger {
+            chain: chain.clone(),
+            inputs: input_sender,
+            runtime: tokio::runtime::Handle::current(),
+        },
+        assign: Box::new(drop),
+        clock: Arc::new(|| Timestamp(1)),
+        inputs,
+        asks,
+        views: view_sender,
+        stop,
+        sweep: Duration::from_secs(3600),
+        grace: Duration::ZERO,
+    };
+    let running = tokio::spawn(scheduler.run());
+    let handle = Handle::new(ask_sender, views.clone());
+
+    shows(&mut views, |view| !view.chain_trouble.is_empty()).await;
+    let sector = SectorNumber(0);
+    handle.command(Command::Abort { sector }, "test").await.unwrap();
+
+    // The errand holds the chain: once it is gone, only the test and the scheduler do.
+    let since = Instant::now();
+    while Arc::strong_count(&chain) > 2 {
+        assert!(since.elapsed() < LIMIT, "the errand of an aborted sector goes on");
+        tokio::task::yield_now().await;
+    }
+    shows(&mut views, |view| view.chain_trouble.is_empty()).await;
+    stop_sender.send_replace(true);
+    running.await.unwrap();
+}

@@ -1,0 +1,112 @@
+//! The kind ending: nothing fails any more, and everything that was ordered has to come out.
+
+use std::collections::BTreeSet;
+
+use super::run::Run;
+use super::violation::{Violation, broken, ensure};
+use super::world::{Input, Weather};
+use crate::scheduler::command::Command;
+
+/// Steps for each sector that is not over: what it takes with one worker for everything, and half
+/// as much again.
+const STEPS_PER_SECTOR: usize = 90;
+
+impl Run {
+    /// Everything works from now on, and somebody presses "retry all" whenever that is offered:
+    /// within a bounded number of steps every order is fulfilled and every sector is over.
+    pub(super) fn kind_ending(&mut self) -> Result<(), Violation> {
+        self.say("from here on the world is kind");
+        let parameters_made = true;
+        self.world.weather = Weather { parameters_made, ..Weather::default() };
+        self.rates.kills_while_acting = 0;
+        self.world.inputs.push_back(Input::Hold { waits_for: None });
+        self.world.disk.mend_copies();
+        if self.process.as_ref().is_none_or(|process| process.stopping) {
+            self.kill()?;
+            self.start()?;
+        }
+        let orders = self.journal.box_state().orders.values();
+        let to_come: u64 = orders.map(|order| order.count - order.issued).sum();
+        let to_come = to_come + self.settings.auto_pledge + self.still_to_order_in_asks();
+        let in_flight = self.history.sectors.values().filter(|known| !known.over).count();
+        let sectors = in_flight + usize::try_from(to_come).expect("a few");
+        for _ in 0..(sectors + 2) * STEPS_PER_SECTOR {
+            if self.is_all_over() {
+                return self.check_the_end();
+            }
+            self.kind_step()?;
+            self.check()?;
+        }
+        let left: BTreeSet<_> =
+            self.history.sectors.iter().filter(|(_, known)| !known.over).map(|(n, _)| n).collect();
+        Err(broken(
+            "liveness",
+            format!("not over: sectors {left:?}, orders {:?}", self.journal.box_state().orders),
+        ))
+    }
+
+    fn still_to_order_in_asks(&self) -> u64 {
+        let counts = self.process.iter().flat_map(|process| &process.asks).map(|ask| match ask {
+            Command::Order { count, .. } => *count,
+            Command::CancelOrder { .. }
+            | Command::Retry { .. }
+            | Command::RetryAll
+            | Command::Redo { .. }
+            | Command::Abort { .. }
+            | Command::RecordOrphan { .. }
+            | Command::PauseIntake
+            | Command::ResumeIntake => 0,
+        });
+        counts.sum()
+    }
+
+    fn is_all_over(&self) -> bool {
+        let quiet = self.is_waiting() && self.process.as_ref().is_some_and(|p| p.asks.is_empty());
+        let over = self.history.sectors.values().all(|known| known.over);
+        quiet && over && self.journal.box_state().orders.is_empty()
+    }
+
+    fn kind_step(&mut self) -> Result<(), Violation> {
+        for index in (0..self.world.attempts.len()).rev() {
+            self.work_on(index)?;
+        }
+        for index in (0..self.world.errands.len()).rev() {
+            self.ask_chain_for(index)?;
+        }
+        let waits = self.is_waiting();
+        let Some(process) = &mut self.process else { return self.start() };
+        let nothing_comes = self.world.inputs.is_empty() && process.asks.is_empty();
+        if waits && nothing_comes && self.world.attempts.is_empty() {
+            let view = process.core.view(self.world.now);
+            if !view.attention.is_empty() {
+                process.asks.push_back(Command::RetryAll);
+            } else if view.intake_paused {
+                process.asks.push_back(Command::ResumeIntake);
+            } else if let Some(wake) = process.core.next_wake(self.world.now) {
+                self.world.now = wake;
+            }
+        }
+        self.turn_taking(64)
+    }
+
+    /// I9 and I4 at the end; and the two ways of counting agree.
+    fn check_the_end(&self) -> Result<(), Violation> {
+        let (mut finished, mut given_up) = (0, 0);
+        for (number, known) in &self.history.sectors {
+            self.world.disk.check_over(*number, known.given_up)?;
+            ensure(known.given_up || self.world.chain.has_commit(*number), "I9", || {
+                format!("sector {number} is finished and not on chain")
+            })?;
+            if known.given_up { given_up += 1 } else { finished += 1 }
+        }
+        let Some(process) = &self.process else { return Ok(()) };
+        let view = process.core.view(self.world.now);
+        ensure((view.finished, view.given_up) == (finished, given_up), "I9", || {
+            format!(
+                "counted: {} and {}; are: {finished} and {given_up}",
+                view.finished, view.given_up
+            )
+        })?;
+        self.journal.replay().map(drop)
+    }
+}

@@ -1,0 +1,115 @@
+//! The simulated scratch and storage: each sector's files as names, and what is true of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+
+use super::history::History;
+use super::violation::{Violation, broken, ensure};
+
+pub const LAYERS: &str = "layers";
+pub const REPLICA: &str = "replica";
+pub const VANILLA: &str = "vanilla";
+/// A copy that is not whole: it lies in storage, and belongs to a sector that was given up.
+pub const PARTIAL_COPY: &str = "partial copy";
+
+/// The copy in storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    No,
+    Partly,
+    Whole,
+    /// Whole, and then damaged by the disk.
+    Damaged,
+}
+
+#[derive(Debug)]
+pub struct Files {
+    pub scratch: BTreeSet<&'static str>,
+    pub copied: Copied,
+    /// The stored copy was looked at and found good.
+    pub proven: bool,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { scratch: BTreeSet::new(), copied: Copied::No, proven: false }
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Disk(BTreeMap<SectorNumber, Files>);
+
+impl Disk {
+    pub fn of(&mut self, number: SectorNumber) -> &mut Files {
+        self.0.entry(number).or_default()
+    }
+
+    /// What P6 has to delete, the next one first.
+    pub fn to_delete(&self, number: SectorNumber, given_up: bool) -> Option<&'static str> {
+        let files = self.0.get(&number)?;
+        let partial = given_up && files.copied == Copied::Partly;
+        files.scratch.first().copied().or_else(|| partial.then_some(PARTIAL_COPY))
+    }
+
+    /// Deletes. I4: only what is proven to lie in storage, or belongs to a sector that was given
+    /// up; and the deletion is on record.
+    pub fn delete(
+        &mut self,
+        number: SectorNumber,
+        file: &'static str,
+        history: &History,
+    ) -> Result<(), Violation> {
+        let known = history.sectors.get(&number);
+        let known = known.ok_or_else(|| broken("I4", "a file of an unknown sector is deleted"))?;
+        let files = self.0.entry(number).or_default();
+        let replaceable = files.proven && files.copied == Copied::Whole;
+        ensure(replaceable || known.given_up, "I4", || {
+            format!("sector {number}: {file} deleted, and the stored copy is not proven: {files:?}")
+        })?;
+        ensure(known.deleted.contains(file), "I4", || {
+            format!("sector {number}: {file} deleted before its deletion is on record")
+        })?;
+        ensure(known.running.iter().all(|phase| *phase == Phase::P6), "I4", || {
+            format!("sector {number}: {file} deleted under {:?}", known.running)
+        })?;
+        if file == PARTIAL_COPY {
+            files.copied = Copied::No;
+        } else {
+            files.scratch.remove(file);
+        }
+        Ok(())
+    }
+
+    /// A person puts right what a disk did to a stored copy.
+    pub fn mend_copies(&mut self) {
+        for files in self.0.values_mut().filter(|files| files.copied == Copied::Damaged) {
+            files.copied = Copied::Whole;
+        }
+    }
+
+    /// A disk damages a whole copy that was not proven yet. (One that was is checked again on a
+    /// schedule, which is not the scheduler's affair.)
+    pub fn damage(&mut self, number: SectorNumber) -> bool {
+        match self.0.get_mut(&number) {
+            Some(files) if files.copied == Copied::Whole && !files.proven => {
+                files.copied = Copied::Damaged;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// What must be there of a sector that is over: I4 and I9 at the end of a run.
+    pub fn check_over(&self, number: SectorNumber, given_up: bool) -> Result<(), Violation> {
+        let none = Files::default();
+        let files = self.0.get(&number).unwrap_or(&none);
+        ensure(files.scratch.is_empty(), "I9", || {
+            format!("sector {number} is over and leaves {:?} on scratch", files.scratch)
+        })?;
+        ensure(given_up || (files.proven && files.copied == Copied::Whole), "I4", || {
+            format!("sector {number} is finished without a proven copy: {files:?}")
+        })
+    }
+}

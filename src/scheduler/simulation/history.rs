@@ -1,0 +1,281 @@
+//! A second reading of the history, written apart from the pipeline and far simpler: it only knows
+//! what must never be seen. The code's own state is not asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::failure::Class;
+use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::phase::Phase;
+use crate::domain::units::{SectorSize, Timestamp};
+
+use super::violation::{Violation, broken, ensure};
+
+/// What the history told of a sector so far.
+#[derive(Debug)]
+pub struct Known {
+    pub size: SectorSize,
+    /// P6 ended well: finished, or its remains are gone.
+    pub over: bool,
+    pub given_up: bool,
+    pub running: BTreeSet<Phase>,
+    pub done: BTreeSet<Phase>,
+    pub waits_for_person: BTreeSet<Phase>,
+    /// Attempts that failed since the phase began or a person looked.
+    pub tries: BTreeMap<Phase, u32>,
+    pub deleted: BTreeSet<String>,
+    redos: u32,
+    not_before: BTreeMap<Phase, Timestamp>,
+    ticket: bool,
+    pre_committed: bool,
+    seed: bool,
+    committed: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct History {
+    limits: BTreeMap<SectorSize, u64>,
+    auto_pledge: u64,
+    /// Sectors ever ordered, cancelled or not.
+    ordered: u64,
+    to_issue: BTreeMap<OrderId, u64>,
+    paused: bool,
+    pub sectors: BTreeMap<SectorNumber, Known>,
+}
+
+/// What the table of failures (`domain::failure`) says in words, said once more in numbers.
+enum After {
+    Again(Duration),
+    FromP1,
+    Person,
+}
+
+fn policy(phase: Phase, class: Class, tries: u32, redos: u32) -> After {
+    let seconds = |s| After::Again(Duration::from_secs(s));
+    match (class, phase, tries) {
+        (Class::Transient, _, 1) => seconds(5),
+        (Class::Transient, _, 2) => seconds(20),
+        (Class::Transient, _, 3) => seconds(80),
+        (Class::Sector, Phase::P2, 1) => seconds(0),
+        (Class::Sector, Phase::P2, _) if redos == 0 => After::FromP1,
+        (Class::Transient | Class::Operator | Class::Sector | Class::Fatal, _, _) => After::Person,
+    }
+}
+
+impl History {
+    pub fn new(limits: BTreeMap<SectorSize, u64>, auto_pledge: u64) -> Self {
+        Self { limits, auto_pledge, ..Self::default() }
+    }
+
+    pub fn outstanding(&self, size: SectorSize) -> u64 {
+        self.sectors.values().filter(|known| known.size == size && !known.over).count() as u64
+    }
+
+    /// Takes the next entry in, or says which promise it breaks.
+    pub fn take(&mut self, entry: &Entry) -> Result<(), Violation> {
+        match &entry.happened {
+            Happened::Box(BoxEvent::Ordered { order, count, by, .. }) => {
+                self.ordered += count;
+                self.to_issue.insert(*order, *count);
+                ensure(by != "auto_pledge" || self.ordered <= self.auto_pledge, "I5", || {
+                    format!("{} ordered by itself, that makes {}", count, self.ordered)
+                })
+            }
+            Happened::Box(BoxEvent::Cancelled { order, .. }) => {
+                self.to_issue.remove(order);
+                Ok(())
+            }
+            Happened::Box(BoxEvent::OrphanDeleted { .. }) => Ok(()),
+            Happened::Box(BoxEvent::IntakePaused { .. }) => {
+                self.paused = true;
+                Ok(())
+            }
+            Happened::Box(BoxEvent::IntakeResumed { .. }) => {
+                self.paused = false;
+                Ok(())
+            }
+            Happened::Sector { number, event: Event::Issued { size, order, .. } } => {
+                let left = self.to_issue.get_mut(order).filter(|left| **left > 0);
+                let left = left.ok_or_else(|| broken("intake", "issued without an order"))?;
+                *left -= 1;
+                self.issue(*number, *size)
+            }
+            Happened::Sector { number, event } => {
+                let known = self.sectors.get_mut(number);
+                let known =
+                    known.ok_or_else(|| broken("I6", format!("{number} was never issued")))?;
+                known.take(event, entry.at).map_err(|Violation { of, what }| {
+                    broken(of, format!("sector {number}: {what}"))
+                })
+            }
+        }
+    }
+
+    fn issue(&mut self, number: SectorNumber, size: SectorSize) -> Result<(), Violation> {
+        ensure(!self.paused, "intake", || format!("{number} was issued while intake is paused"))?;
+        let known = Known {
+            size,
+            over: false,
+            given_up: false,
+            running: BTreeSet::new(),
+            done: BTreeSet::new(),
+            waits_for_person: BTreeSet::new(),
+            tries: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            redos: 0,
+            not_before: BTreeMap::new(),
+            ticket: false,
+            pre_committed: false,
+            seed: false,
+            committed: false,
+        };
+        ensure(self.sectors.insert(number, known).is_none(), "I6", || {
+            format!("{number} was issued twice")
+        })?;
+        let (held, limit) = (self.outstanding(size), self.limits.get(&size).copied());
+        ensure(limit.is_none_or(|limit| held <= limit), "I3", || {
+            format!("{held} of {size} outstanding, the throttle is {limit:?}")
+        })
+    }
+}
+
+impl Known {
+    fn take(&mut self, event: &Event, at: Timestamp) -> Result<(), Violation> {
+        ensure(!self.over, "I2", || format!("it is over, and yet: {}", event.name()))?;
+        match event {
+            Event::Issued { .. } => {}
+            Event::TicketDrawn { .. } => self.ticket = true,
+            Event::Started { phase, .. } => return self.start(*phase, at),
+            Event::Interrupted { phase } => {
+                self.not_before.remove(phase);
+                return self.end(*phase);
+            }
+            Event::Succeeded { output } => {
+                let phase = output.phase();
+                self.end(phase)?;
+                self.done.insert(phase);
+                self.tries.remove(&phase);
+                self.over = phase == Phase::P6;
+            }
+            Event::Failed { phase, failure } => {
+                self.end(*phase)?;
+                self.fail(*phase, failure.class, at);
+            }
+            Event::PreCommitted { .. } => self.pre_committed = true,
+            Event::PreCommitRefused { .. } => self.give_up(),
+            Event::SeedDrawn { .. } => self.seed = true,
+            Event::Committed { .. } => self.committed = true,
+            Event::CommitRefused { .. } => {
+                self.waits_for_person.insert(Phase::P4);
+            }
+            Event::Retried { phase: Phase::P5, .. }
+                if self.waits_for_person.contains(&Phase::P6) =>
+            {
+                // The stored copy was bad: it is copied again, and P6 begins afresh after it.
+                self.done.remove(&Phase::P5);
+                self.wait_for_nobody();
+            }
+            Event::Retried { phase, .. } => {
+                self.waits_for_person.remove(phase);
+                self.tries.remove(phase);
+                self.not_before.remove(phase);
+            }
+            Event::Redone { .. } => self.start_over(),
+            Event::Aborted { .. } => self.give_up(),
+            Event::Deleted { path, .. } => {
+                ensure(self.running.contains(&Phase::P6), "I4", || {
+                    format!("{} deleted outside P6", path.display())
+                })?;
+                self.deleted.insert(path.display().to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, phase: Phase, at: Timestamp) -> Result<(), Violation> {
+        let done = |phase| self.done.contains(&phase);
+        let sealed = self.committed && done(Phase::P5);
+        let in_order = match phase {
+            Phase::P1 => self.ticket && !done(Phase::P1),
+            Phase::P2 => done(Phase::P1) && !done(Phase::P2),
+            Phase::P3 => done(Phase::P2) && self.pre_committed && self.seed && !done(Phase::P3),
+            Phase::P4 | Phase::P5 => done(Phase::P3) && !done(phase),
+            Phase::P6 => sealed || self.given_up,
+        };
+        let given_up = self.given_up && phase != Phase::P6;
+        ensure(in_order && !given_up, "I2", || format!("{phase} out of its turn: {self:?}"))?;
+        ensure(!self.running.contains(&phase), "I1", || format!("{phase} started twice"))?;
+        let beside = |other: &Phase| {
+            matches!((phase, other), (Phase::P4, Phase::P5) | (Phase::P5, Phase::P4))
+        };
+        ensure(self.running.iter().all(beside), "I2", || {
+            format!("{phase} started beside {:?}", self.running)
+        })?;
+        ensure(!self.waits_for_person.contains(&phase), "I8", || {
+            format!("{phase} started again without a person")
+        })?;
+        let due = self.not_before.get(&phase).is_none_or(|not_before| at >= *not_before);
+        ensure(due, "I8", || format!("{phase} started before its back-off was over"))?;
+        self.running.insert(phase);
+        Ok(())
+    }
+
+    fn end(&mut self, phase: Phase) -> Result<(), Violation> {
+        let ran = self.running.remove(&phase);
+        ensure(ran, "I1", || format!("an attempt at {phase} ended that was not running"))?;
+        if self.given_up && phase != Phase::P6 && self.running.is_empty() {
+            self.wait_for_nobody();
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, phase: Phase, class: Class, at: Timestamp) {
+        if self.given_up && phase != Phase::P6 {
+            if !self.running.is_empty() {
+                // P4 beside P5: the other one still runs, and only then P6 begins afresh.
+                self.apply_policy(phase, class, at);
+            }
+            return;
+        }
+        self.apply_policy(phase, class, at);
+    }
+
+    fn apply_policy(&mut self, phase: Phase, class: Class, at: Timestamp) {
+        let tries = self.tries.entry(phase).or_default();
+        *tries += 1;
+        match policy(phase, class, *tries, self.redos) {
+            // At once is at once, even if the clock is set back.
+            After::Again(wait) if wait.is_zero() => {}
+            After::Again(wait) => {
+                self.not_before.insert(phase, at.plus(wait));
+            }
+            After::FromP1 => {
+                self.redos += 1;
+                self.start_over();
+            }
+            After::Person => {
+                self.waits_for_person.insert(phase);
+                self.not_before.remove(&phase);
+            }
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.done.clear();
+        self.wait_for_nobody();
+    }
+
+    fn give_up(&mut self) {
+        self.given_up = true;
+        if self.running.is_empty() {
+            self.wait_for_nobody();
+        }
+    }
+
+    fn wait_for_nobody(&mut self) {
+        self.waits_for_person.clear();
+        self.tries.clear();
+        self.not_before.clear();
+    }
+}

@@ -1,0 +1,207 @@
+//! What has to hold after each step. I7 (disk reservations) has no check: there are none yet.
+
+use std::collections::BTreeSet;
+
+use crate::domain::admission::Queue;
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+use crate::domain::pipeline;
+use crate::domain::sector::{Sector, Work};
+use crate::domain::units::SectorSize;
+
+use super::history::{History, Known};
+use super::journal::Journal;
+use super::process::{At, Process};
+use super::violation::{Violation, ensure};
+use super::world::{Input, World};
+
+pub fn check(
+    process: &Process,
+    world: &World,
+    journal: &Journal,
+    history: &History,
+    limit: impl Fn(SectorSize) -> Option<u64>,
+) -> Result<(), Violation> {
+    check_throttle(process, limit)?;
+    check_indexes(process)?;
+    match &process.at {
+        At::Waiting => {
+            check_against_history(process, journal, history)?;
+            check_nothing_is_forgotten(process, world)?;
+            check_nobody_idles(process)
+        }
+        // What is decided and not done yet is on its way.
+        At::Decided(_) | At::Durable(_) => Ok(()),
+    }
+}
+
+/// I3, in what is decided too. Counted by hand: the queue's own count is under test.
+fn check_throttle(
+    process: &Process,
+    limit: impl Fn(SectorSize) -> Option<u64>,
+) -> Result<(), Violation> {
+    let (sectors, _, _) = process.core.insides();
+    SectorSize::ALL.into_iter().try_for_each(|size| {
+        let held = sectors.values().filter(|sector| sector.size == size).count() as u64;
+        ensure(limit(size).is_none_or(|limit| held <= limit), "I3", || {
+            format!("{held} of {size} in flight, the throttle is {:?}", limit(size))
+        })
+    })
+}
+
+/// The queue and the attention list are what the sectors make of them.
+fn check_indexes(process: &Process) -> Result<(), Violation> {
+    let (sectors, queue, attention) = process.core.insides();
+    let mut anew = Queue::default();
+    for sector in sectors.values() {
+        anew.update(None, sector);
+    }
+    ensure(*queue == anew, "queue", || format!("it holds {queue:?}, and should {anew:?}"))?;
+    let failed = |sector: &&std::sync::Arc<Sector>| sector.failures().next().is_some();
+    let failed: BTreeSet<_> = sectors.values().filter(failed).map(|s| s.id.number).collect();
+    ensure(*attention == failed, "I9", || {
+        format!("on the attention list: {attention:?}; failed: {failed:?}")
+    })?;
+    let report = process.core.view(process.decided_at).report;
+    let bug = report.iter().find(|line| line.starts_with("bug"));
+    ensure(bug.is_none(), "bug", || bug.cloned().unwrap_or_default())
+}
+
+/// I6: what the core holds is what is durable. I8: and what the second reading counted.
+fn check_against_history(
+    process: &Process,
+    journal: &Journal,
+    history: &History,
+) -> Result<(), Violation> {
+    let (sectors, _, _) = process.core.insides();
+    for (number, durable) in journal.snapshots() {
+        let held = sectors.get(number);
+        let over = durable.stage.is_over();
+        ensure(held.is_none() == over && held.is_none_or(|held| held == durable), "I6", || {
+            format!("sector {number}: the core and the history disagree")
+        })?;
+        let known = history.sectors.get(number);
+        ensure(known.is_some_and(|known| known.over == over), "I6", || {
+            format!("sector {number} is over for one and not for the other")
+        })?;
+        if let Some((sector, known)) = held.zip(known) {
+            check_policy(sector, known)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_policy(sector: &Sector, known: &Known) -> Result<(), Violation> {
+    let number = sector.id.number;
+    let waiting: BTreeSet<Phase> = sector.failures().map(|(phase, _)| phase).collect();
+    ensure(waiting == known.waits_for_person, "I8", || {
+        format!(
+            "sector {number}: {waiting:?} wait for a person, {:?} should",
+            known.waits_for_person
+        )
+    })?;
+    for (phase, work) in sector.stage.works() {
+        let (Work::Ready { tries, .. } | Work::Running { tries, .. }) = work else { continue };
+        let counted = known.tries.get(&phase).copied().unwrap_or(0);
+        ensure(*tries == counted, "I8", || {
+            format!("sector {number}: {counted} attempts at {phase} failed, {tries} are counted")
+        })?;
+    }
+    Ok(())
+}
+
+/// I9: what is in flight runs, is queued, waits for an answer or for a person. And what the core
+/// takes for running does run, with its worker.
+fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Violation> {
+    let (sectors, _, _) = process.core.insides();
+    for (number, sector) in sectors {
+        let mut stands_still = sector.failures().next().is_none();
+        for (phase, work) in sector.stage.works() {
+            match work {
+                Work::Ready { .. } => stands_still &= sector.giving_up.is_some(),
+                Work::Running { .. } => {
+                    stands_still = false;
+                    ensure(is_running(world, *number, phase), "I9", || {
+                        format!("sector {number}: nobody is at work on its {phase}")
+                    })?;
+                }
+                Work::Failed { .. } => {}
+            }
+        }
+        for effect in pipeline::owed(sector) {
+            stands_still = false;
+            let asked = world.errands.iter().any(|e| e.number() == *number && e.effect == effect)
+                || world.inputs.iter().any(|input| match input {
+                    Input::Chain { sector, .. } => sector == number,
+                    Input::During { .. }
+                    | Input::Ended { .. }
+                    | Input::Suspect
+                    | Input::Hold { .. } => false,
+                });
+            ensure(asked, "I9", || format!("sector {number}: nobody carries {effect:?}"))?;
+        }
+        ensure(!stands_still, "I9", || format!("sector {number} stands still: {sector:?}"))?;
+    }
+    for errand in &world.errands {
+        let sector = sectors.get(&errand.number());
+        let needed = sector.is_some_and(|sector| pipeline::owed(sector).contains(&errand.effect));
+        ensure(needed, "chain", || {
+            format!("{:?} of sector {} is asked for and not needed", errand.effect, errand.number())
+        })?;
+    }
+    let at_work = world.attempts.len() + world.inputs.iter().filter(|i| is_end(i)).count();
+    ensure(process.core.running() == at_work, "I1", || {
+        format!("{} workers are taken, {at_work} attempts run", process.core.running())
+    })
+}
+
+fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
+    let attempt = world.attempts.iter().any(|a| a.sector.id.number == number && a.phase == of);
+    attempt
+        || world.inputs.iter().any(|input| match input {
+            Input::Ended { sector, event, .. } => *sector == number && event.phase() == Some(of),
+            Input::During { .. } | Input::Chain { .. } | Input::Suspect | Input::Hold { .. } => {
+                false
+            }
+        })
+}
+
+fn is_end(input: &Input) -> bool {
+    match input {
+        Input::Ended { .. } => true,
+        Input::During { .. } | Input::Chain { .. } | Input::Suspect | Input::Hold { .. } => false,
+    }
+}
+
+/// Nothing that may start waits beside a worker that could take it; and the loop wakes when the
+/// next back-off ends: not later, and not for one that is over, which would make it spin.
+fn check_nobody_idles(process: &Process) -> Result<(), Violation> {
+    if process.stopping || process.core.is_suspect() || process.core.halted().is_some() {
+        return Ok(());
+    }
+    let (sectors, _, _) = process.core.insides();
+    let now = process.decided_at;
+    let view = process.core.view(now);
+    let mut next_end = None;
+    for sector in sectors.values().filter(|sector| sector.giving_up.is_none()) {
+        for (phase, work) in sector.stage.works() {
+            let Work::Ready { not_before, .. } = work else { continue };
+            if let Some(later) = not_before.filter(|at| *at > now) {
+                next_end = Some(next_end.map_or(later, |end| later.min(end)));
+                continue;
+            }
+            let idle = |w: &&_| {
+                let worker: &crate::scheduler::view::WorkerView = w;
+                worker.doing.is_none() && worker.phases.contains(&phase)
+            };
+            let idle = view.workers.iter().find(idle);
+            ensure(idle.is_none() || view.held.contains_key(&phase), "idle", || {
+                format!("{phase} of sector {} waits beside an idle worker", sector.id.number)
+            })?;
+        }
+    }
+    let wake = process.core.next_wake(now);
+    ensure(wake == next_end, "wake", || {
+        format!("the next back-off ends at {next_end:?}, the loop wakes at {wake:?}, it is {now:?}")
+    })
+}

@@ -1,0 +1,92 @@
+//! What is done to the box: the weather round it, and commands at any moment.
+
+use super::run::Run;
+use super::world::{Input, Weather};
+use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::phase::Phase;
+use crate::domain::units::SectorSize;
+use crate::scheduler::command::Command;
+
+impl Run {
+    pub(super) fn parameters_awaited(&self) -> Option<String> {
+        (!self.world.weather.parameters_made).then(|| "the parameters are being made".to_owned())
+    }
+
+    pub(super) fn change_weather(&mut self) {
+        let weather = &mut self.world.weather;
+        let bad = weather.scratch_full || weather.storage_hangs || weather.journal_full;
+        // It is bad now and then, not half of the time: then nothing would get far.
+        if bad && self.random.percent(70) {
+            *weather = Weather {
+                scratch_full: false,
+                storage_hangs: false,
+                journal_full: false,
+                ..*weather
+            };
+            return self.say("the disks are fine again");
+        }
+        let what = match self.random.below(6) {
+            0 => {
+                weather.scratch_full ^= true;
+                "the scratch fills up, or is free again"
+            }
+            1 => {
+                weather.storage_hangs ^= true;
+                "the storage hangs, or answers again"
+            }
+            2 => {
+                weather.journal_full ^= true;
+                "the journal's disk fills up, or is free again"
+            }
+            3 => {
+                weather.parameters_made ^= true;
+                let waits_for = self.parameters_awaited();
+                self.world.inputs.push_back(Input::Hold { waits_for });
+                "the parameters come, or go"
+            }
+            4 => {
+                let number = self.random.below(self.journal.box_state().next_number);
+                if self.world.disk.damage(SectorNumber(number)) {
+                    self.world.see("a stored copy was damaged");
+                }
+                "a disk damages a copy"
+            }
+            _ => {
+                let back = self.random.below(600_000);
+                self.world.now.0 -= back;
+                "the clock is set back"
+            }
+        };
+        self.world.see(what);
+        self.say(what);
+    }
+
+    pub(super) fn give_command(&mut self) {
+        let sectors = self.journal.box_state().next_number + 1;
+        let sector = SectorNumber(self.random.below(sectors));
+        let command = match self.random.below(11) {
+            0..=1 => {
+                let count = self.random.between(1, 3).min(self.still_to_order);
+                self.still_to_order -= count;
+                let size =
+                    self.random.pick(&[SectorSize::GiB32, SectorSize::KiB2, SectorSize::MiB512]);
+                Command::Order { size, count }
+            }
+            2..=3 => {
+                let phase = self.random.percent(50).then(|| self.random.pick(&Phase::ALL));
+                Command::Retry { sector, phase }
+            }
+            4 => Command::RetryAll,
+            5 => Command::Redo { sector },
+            6 => Command::Abort { sector },
+            7 => Command::PauseIntake,
+            8 | 9 => Command::ResumeIntake,
+            _ => {
+                let orders = self.journal.box_state().next_order + 1;
+                Command::CancelOrder { order: OrderId(self.random.below(orders)) }
+            }
+        };
+        self.say(format!("the operator: {command:?}"));
+        self.process.iter_mut().for_each(|process| process.asks.push_back(command.clone()));
+    }
+}

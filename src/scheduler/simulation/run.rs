@@ -1,0 +1,321 @@
+//! One run: a seed, a world, a box, and what happens to them.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::domain::event::Entry;
+use crate::domain::ids::ActorId;
+use crate::domain::phase::Phase;
+use crate::domain::units::SectorSize;
+use crate::scheduler::core::{Cause, Core, Settings};
+
+use super::chain::Temper;
+use super::history::History;
+use super::invariants;
+use super::journal::Journal;
+use super::process::{At, Process, Scene, Turn, make_durable};
+use super::random::Random;
+use super::violation::{Violation, broken, ensure};
+use super::world::{Weather, World};
+
+/// The most sectors that commands order in a run; it has to end.
+const ORDERED: u64 = 8;
+
+/// How often what is done to the box, in percent of the steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rates {
+    commands: u64,
+    kills: u64,
+    stops: u64,
+    weather: u64,
+    pub(super) kills_while_acting: u64,
+}
+
+pub struct Run {
+    pub(super) random: Random,
+    pub(super) world: World,
+    pub(super) journal: Journal,
+    pub(super) history: History,
+    pub(super) process: Option<Process>,
+    pub(super) settings: Settings,
+    pub(super) rates: Rates,
+    pub(super) still_to_order: u64,
+    acknowledged: Vec<(usize, Entry)>,
+    /// What was done, for who has to understand a failure.
+    pub trace: Vec<String>,
+}
+
+/// What came of a seed.
+pub struct Outcome {
+    pub verdict: Result<(), Violation>,
+    pub run: Run,
+}
+
+pub fn run(seed: u64) -> Outcome {
+    let mut run = Run::new(seed);
+    let verdict = catch_unwind(AssertUnwindSafe(|| run.through()));
+    let verdict = verdict.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+        Err(broken("panic", text.unwrap_or_default()))
+    });
+    Outcome { verdict, run }
+}
+
+impl Run {
+    /// The seed decides the box and the temper of its world, too: some runs are all kills, some
+    /// all refusals, some nearly calm.
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let random_ref = &mut random;
+        let mut often = |percent: &[u64]| random_ref.pick(percent);
+        let rates = Rates {
+            commands: often(&[2, 6, 15]),
+            kills: often(&[0, 1, 2, 6]),
+            stops: often(&[0, 0, 1]),
+            weather: often(&[0, 3, 8]),
+            kills_while_acting: often(&[0, 1, 10]),
+        };
+        let weather = Weather {
+            attempts_fail_percent: often(&[0, 5, 20, 60]),
+            only_transient: often(&[0, 0, 1]) == 1,
+            longest_attempt_steps: often(&[0, 0, 2, 8]),
+            repeats_percent: often(&[0, 10]),
+            chain: Temper {
+                refuses_percent: often(&[0, 10, 30]),
+                trouble_percent: often(&[0, 10, 50]),
+            },
+            parameters_made: often(&[0, 1, 1, 1]) == 1,
+            ..Weather::default()
+        };
+        let settings = Settings {
+            miner: ActorId(1000),
+            sector_size: random.pick(&[SectorSize::GiB32, SectorSize::KiB2]),
+            simulated: true,
+            max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
+                .into(),
+            auto_pledge: random.between(1, 4),
+        };
+        let history = History::new(settings.max_outstanding.clone(), settings.auto_pledge);
+        Self {
+            random,
+            world: World::new(weather),
+            journal: Journal::default(),
+            history,
+            process: None,
+            settings,
+            rates,
+            still_to_order: ORDERED,
+            acknowledged: Vec::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    pub fn seen(&self) -> &std::collections::BTreeMap<&'static str, u64> {
+        &self.world.seen
+    }
+
+    fn through(&mut self) -> Result<(), Violation> {
+        let steps = self.random.between(100, 400);
+        for _ in 0..steps {
+            self.step()?;
+            self.check()?;
+        }
+        self.kind_ending()
+    }
+
+    pub(super) fn check(&self) -> Result<(), Violation> {
+        for (place, entry) in &self.acknowledged {
+            ensure(self.journal.entries().get(*place) == Some(entry), "I5", || {
+                format!("{entry:?} was acknowledged and is gone")
+            })?;
+        }
+        let Some(process) = &self.process else { return Ok(()) };
+        let limit = |size| self.settings.max_outstanding.get(&size).copied();
+        invariants::check(process, &self.world, &self.journal, &self.history, limit)
+    }
+
+    /// One thing happens; chance says which.
+    fn step(&mut self) -> Result<(), Violation> {
+        if self.process.is_none() {
+            return self.start();
+        }
+        let dice = self.random.below(100);
+        let Rates { commands, kills, stops, weather, .. } = self.rates;
+        if dice < kills {
+            return self.kill();
+        }
+        if dice < kills + stops {
+            self.say("stop");
+            self.world.see("a stop was asked for");
+            self.process.iter_mut().for_each(Process::stop);
+            return Ok(());
+        }
+        if dice < kills + stops + weather {
+            self.change_weather();
+            return Ok(());
+        }
+        if dice < kills + stops + weather + commands {
+            self.give_command();
+            return Ok(());
+        }
+        match self.random.below(10) {
+            0 => self.pass_time(),
+            1..=4 if !self.world.attempts.is_empty() => self.work(),
+            5..=6 if !self.world.errands.is_empty() => self.ask_chain(),
+            _ => self.turn(),
+        }
+    }
+
+    fn pass_time(&mut self) -> Result<(), Violation> {
+        let wake = self.process.as_ref().and_then(|process| process.core.next_wake(self.world.now));
+        let ms = match wake {
+            Some(wake) if self.random.percent(50) => wake.0 - self.world.now.0,
+            Some(_) | None => self.random.below(30_000),
+        };
+        self.world.now.0 += ms;
+        self.say(format!("{ms} ms pass"));
+        Ok(())
+    }
+
+    pub(super) fn say(&mut self, what: impl Into<String>) {
+        self.trace.push(what.into());
+    }
+
+    pub(super) fn start(&mut self) -> Result<(), Violation> {
+        let groups = groups(&mut self.random);
+        let past = self.journal.replay()?;
+        self.world.see("a start");
+        self.say(format!("start with {groups:?}"));
+        let mut core = Core::new(self.settings.clone(), &groups, past);
+        core.hold(Phase::P4, Cause::Parameters, self.parameters_awaited());
+        self.process = Some(Process::start(core, self.world.now));
+        Ok(())
+    }
+
+    /// The process dies where it stands. What it was about to make durable may have got there: all
+    /// of it, or nothing.
+    pub(super) fn kill(&mut self) -> Result<(), Violation> {
+        let Some(process) = self.process.take() else { return Ok(()) };
+        let got_there = self.random.percent(50) && !self.world.weather.journal_full;
+        self.world.see(match (&process.at, got_there) {
+            (At::Waiting, _) => "killed while it waited",
+            (At::Decided(_), false) => "killed before the commit",
+            (At::Decided(_), true) => "killed in the commit, after the write",
+            (At::Durable(_), _) => "killed between commit and act",
+        });
+        if process.core.running() > 0 {
+            self.world.see("killed under running attempts");
+        }
+        match &process.at {
+            At::Decided(decided) if got_there => {
+                self.say("killed; the last batch is in the journal");
+                make_durable(decided, &mut self.journal, &mut self.history)?;
+            }
+            At::Waiting | At::Decided(_) | At::Durable(_) => self.say("killed"),
+        }
+        self.world.lose_the_process();
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), Violation> {
+        let most = self.random.index(5);
+        self.turn_taking(most)?;
+        // Mostly nothing comes between the steps of a turn.
+        while !self.is_waiting() && !self.world.weather.journal_full && self.random.percent(60) {
+            self.check()?;
+            self.turn_taking(most)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.process.as_ref().is_none_or(|process| match process.at {
+            At::Waiting => true,
+            At::Decided(_) | At::Durable(_) => false,
+        })
+    }
+
+    pub(super) fn turn_taking(&mut self, most: usize) -> Result<(), Violation> {
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let before = self.journal.entries().len();
+        let was = match &process.at {
+            At::Waiting => "decides",
+            At::Decided(_) => "commits",
+            At::Durable(_) => "acts",
+        };
+        let mut scene = Scene {
+            world: &mut self.world,
+            journal: &mut self.journal,
+            history: &mut self.history,
+            random: &mut self.random,
+            acknowledged: &mut self.acknowledged,
+            kill_percent: self.rates.kills_while_acting,
+        };
+        let turn = process.turn(most, &mut scene);
+        let new = &self.journal.entries()[before..];
+        let new: Vec<_> = new.iter().map(|entry| format!("{:?}", entry.happened)).collect();
+        self.say(format!("the loop {was} {}", new.join("\n            ")));
+        match turn? {
+            Turn::GoesOn => {}
+            Turn::Killed => {
+                self.world.see("killed while acting");
+                self.say("killed while acting");
+                self.process = None;
+                self.world.lose_the_process();
+            }
+            Turn::Over => {
+                self.world.see("stopped as asked");
+                self.say("stopped");
+                self.process = None;
+                self.world.lose_the_process();
+            }
+        }
+        Ok(())
+    }
+
+    fn work(&mut self) -> Result<(), Violation> {
+        let index = self.random.index(self.world.attempts.len());
+        self.work_on(index)
+    }
+
+    pub(super) fn work_on(&mut self, index: usize) -> Result<(), Violation> {
+        let attempt = &self.world.attempts[index];
+        let (phase, number) = (attempt.phase, attempt.sector.id.number);
+        let before = self.world.inputs.len();
+        let result = self.world.work(index, &self.history, &mut self.random);
+        let sent = self.world.inputs.iter().skip(before).map(|input| format!("{input:?}"));
+        let sent: Vec<_> = sent.collect();
+        self.say(format!("{phase} of sector {number} works {}", sent.join(", ")));
+        result
+    }
+
+    fn ask_chain(&mut self) -> Result<(), Violation> {
+        let index = self.random.index(self.world.errands.len());
+        self.ask_chain_for(index)
+    }
+
+    pub(super) fn ask_chain_for(&mut self, index: usize) -> Result<(), Violation> {
+        let errand = &self.world.errands[index];
+        let (number, effect) = (errand.number(), errand.effect);
+        let before = self.world.inputs.len();
+        let result = self.world.ask_chain(index, &mut self.random);
+        let sent = self.world.inputs.iter().skip(before).map(|input| format!("{input:?}"));
+        let sent: Vec<_> = sent.collect();
+        self.say(format!("the chain is asked: {effect:?} of {number}: {}", sent.join(", ")));
+        result
+    }
+}
+
+/// One of several crews; a restart may bring another.
+fn groups(random: &mut Random) -> Vec<(BTreeSet<Phase>, usize)> {
+    use Phase::{P1, P2, P3, P4, P5, P6};
+    let crews: [&[(&[Phase], usize)]; 4] = [
+        &[(&Phase::ALL, 1)],
+        &[(&Phase::ALL, 3)],
+        &[(&[P1], 2), (&[P2, P3], 1), (&[P4], 1), (&[P5, P6], 1)],
+        &[(&[P1, P2], 2), (&[P3, P4, P5, P6], 2), (&[P6], 1)],
+    ];
+    let crew = random.pick(&crews);
+    crew.iter().map(|(phases, num)| (phases.iter().copied().collect(), *num)).collect()
+}

@@ -1,0 +1,324 @@
+//! The simulated world round the box: workers with their attempts, the chain, the disks, the clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::domain::event::{Event, Output};
+use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorNumber};
+use crate::domain::phase::Phase;
+use crate::domain::pipeline;
+use crate::domain::planted::{Bug, planted};
+use crate::domain::sector::{Cleaning, Commitments, Sector, Stage, StoredAt, Ticket};
+use crate::domain::units::Timestamp;
+use crate::scheduler::core::{Assignment, WorkerId};
+
+use super::chain::{Chain, Errand, Temper};
+use super::files::{Copied, Disk, LAYERS, REPLICA, VANILLA};
+use super::history::History;
+use super::random::{PANICKED, Random};
+use super::violation::{Violation, broken, ensure};
+
+/// What has been sent to the scheduler's loop and was not taken yet.
+#[derive(Debug, Clone)]
+pub enum Input {
+    During { worker: WorkerId, sector: SectorNumber, event: Event },
+    Ended { worker: WorkerId, sector: SectorNumber, event: Event },
+    Chain { sector: SectorNumber, event: Event },
+    Suspect,
+    Hold { waits_for: Option<String> },
+}
+
+/// Where a deletion of P6 stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deleting {
+    Nothing,
+    Announced(&'static str),
+    OnRecord(&'static str),
+    Refused,
+}
+
+/// A worker at work.
+#[derive(Debug)]
+pub struct Attempt {
+    pub worker: WorkerId,
+    pub sector: Arc<Sector>,
+    pub phase: Phase,
+    steps_left: u64,
+    deleting: Deleting,
+}
+
+/// What goes wrong at the moment, and how often.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Weather {
+    pub attempts_fail_percent: u64,
+    pub only_transient: bool,
+    pub longest_attempt_steps: u64,
+    pub repeats_percent: u64,
+    pub chain: Temper,
+    pub scratch_full: bool,
+    pub storage_hangs: bool,
+    pub journal_full: bool,
+    pub parameters_made: bool,
+}
+
+#[derive(Debug)]
+pub struct World {
+    pub now: Timestamp,
+    pub disk: Disk,
+    pub chain: Chain,
+    pub attempts: Vec<Attempt>,
+    pub errands: Vec<Errand>,
+    pub inputs: VecDeque<Input>,
+    pub weather: Weather,
+    /// How often what happened: a fault that never comes proves nothing.
+    pub seen: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    pub fn new(weather: Weather) -> Self {
+        Self {
+            now: Timestamp(1_700_000_000_000),
+            disk: Disk::default(),
+            chain: Chain::default(),
+            attempts: Vec::new(),
+            errands: Vec::new(),
+            inputs: VecDeque::new(),
+            weather,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    pub fn see(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// The process is gone, and all that lived in it.
+    pub fn lose_the_process(&mut self) {
+        self.attempts.clear();
+        self.errands.clear();
+        self.inputs.clear();
+    }
+
+    /// A worker takes an assignment. I1, and I5: what starts is on record as started.
+    pub fn assign(
+        &mut self,
+        assignment: Assignment,
+        history: &History,
+        random: &mut Random,
+    ) -> Result<(), Violation> {
+        let Assignment { worker, sector, phase } = assignment;
+        let number = sector.id.number;
+        let twice = |a: &Attempt| a.sector.id.number == number && a.phase == phase;
+        ensure(!self.attempts.iter().any(twice), "I1", || {
+            format!("a second attempt at {phase} of sector {number}")
+        })?;
+        ensure(!self.attempts.iter().any(|a| a.worker == worker), "I1", || {
+            format!("worker {worker:?} got a second attempt")
+        })?;
+        let on_record = history.sectors.get(&number).is_some_and(|k| k.running.contains(&phase));
+        ensure(on_record, "I5", || {
+            format!("{phase} of sector {number} began before its start was durable")
+        })?;
+        let steps_left = random.below(self.weather.longest_attempt_steps + 1);
+        let deleting = Deleting::Nothing;
+        self.attempts.push(Attempt { worker, sector, phase, steps_left, deleting });
+        Ok(())
+    }
+
+    /// Sends an errand to the chain once it is durable that it is owed.
+    pub fn send(&mut self, sector: Arc<Sector>, effect: pipeline::Effect) {
+        self.errands.push(Errand { sector, effect });
+    }
+
+    /// One ask of one errand.
+    pub fn ask_chain(&mut self, index: usize, random: &mut Random) -> Result<(), Violation> {
+        let answer = self.chain.ask(&self.errands[index], self.weather.chain, random)?;
+        let Some(event) = answer else {
+            self.see("the chain gave no answer");
+            return Ok(());
+        };
+        match &event {
+            Event::PreCommitRefused { .. } => self.see("a pre-commit was refused"),
+            Event::CommitRefused { .. } => self.see("a commit was refused"),
+            _ => {}
+        }
+        let sector = self.errands.remove(index).number();
+        if random.percent(self.weather.repeats_percent) {
+            self.see("the chain answered twice");
+            self.inputs.push_back(Input::Chain { sector, event: event.clone() });
+        }
+        self.inputs.push_back(Input::Chain { sector, event });
+        Ok(())
+    }
+
+    /// A deletion is durable (or was not taken): its attempt goes on.
+    pub fn deletion_answered(&mut self, worker: WorkerId, recorded: bool) {
+        let Some(attempt) = self.attempts.iter_mut().find(|a| a.worker == worker) else { return };
+        attempt.deleting = match attempt.deleting {
+            Deleting::Announced(file) if recorded => Deleting::OnRecord(file),
+            Deleting::Nothing
+            | Deleting::Announced(_)
+            | Deleting::OnRecord(_)
+            | Deleting::Refused => Deleting::Refused,
+        };
+    }
+
+    /// One step of one attempt.
+    pub fn work(
+        &mut self,
+        index: usize,
+        history: &History,
+        random: &mut Random,
+    ) -> Result<(), Violation> {
+        let attempt = &mut self.attempts[index];
+        let touches_storage = matches!(attempt.phase, Phase::P5 | Phase::P6);
+        if self.weather.storage_hangs && touches_storage {
+            self.see("an attempt hung at its storage");
+            return Ok(());
+        }
+        if let Deleting::Announced(_) = attempt.deleting {
+            return Ok(());
+        }
+        if attempt.steps_left > 0 {
+            attempt.steps_left -= 1;
+            return Ok(());
+        }
+        if random.percent(self.weather.attempts_fail_percent) {
+            self.see("an attempt failed");
+            return self.end(index, Err(random.failure(self.weather.only_transient)));
+        }
+        if self.weather.scratch_full && matches!(attempt.phase, Phase::P1 | Phase::P2 | Phase::P3) {
+            self.see("an attempt met a full disk");
+            let full = Failure::new(Class::Operator, "no space left on device", "simulated");
+            return self.end(index, Err(full));
+        }
+        self.finish(index, history)
+    }
+
+    fn finish(&mut self, index: usize, history: &History) -> Result<(), Violation> {
+        let attempt = &self.attempts[index];
+        let sector = attempt.sector.clone();
+        let number = sector.id.number;
+        let output = match (attempt.phase, &sector.stage) {
+            (Phase::P1, Stage::P1 { .. }) => {
+                self.disk.of(number).scratch.insert(LAYERS);
+                Output::P1
+            }
+            (Phase::P2, Stage::P2 { ticket, .. }) => {
+                self.need(number, LAYERS)?;
+                self.disk.of(number).scratch.insert(REPLICA);
+                Output::P2 { commitments: commitments(number, ticket) }
+            }
+            (Phase::P3, Stage::P3 { .. }) => {
+                self.need(number, REPLICA)?;
+                self.disk.of(number).scratch.insert(VANILLA);
+                Output::P3
+            }
+            (Phase::P4, Stage::Proving { .. }) => {
+                self.need(number, VANILLA)?;
+                Output::P4 { proof: SealProof(vec![1; 4]) }
+            }
+            (Phase::P5, Stage::Proving { .. }) => {
+                self.need(number, REPLICA)?;
+                self.disk.of(number).copied = Copied::Whole;
+                Output::P5 { stored: stored() }
+            }
+            (Phase::P6, Stage::P6 { cleaning, .. }) => {
+                let cleaning = cleaning.clone();
+                return self.clean(index, &cleaning, history);
+            }
+            (phase, stage) => {
+                let what = format!("{phase} of sector {number} began at {}", stage.name());
+                return Err(broken("I2", what));
+            }
+        };
+        self.end(index, Ok(output))
+    }
+
+    /// One step of P6: prove the copy, then one file after the other: announce, wait until that is
+    /// durable, delete.
+    fn clean(
+        &mut self,
+        index: usize,
+        cleaning: &Cleaning,
+        history: &History,
+    ) -> Result<(), Violation> {
+        let number = self.attempts[index].sector.id.number;
+        let given_up = match cleaning {
+            Cleaning::GivenUp { .. } => true,
+            Cleaning::Sealed { .. } => false,
+        };
+        match self.attempts[index].deleting {
+            Deleting::Refused => {
+                let what = "a deletion could not be put on record";
+                return self.end(index, Err(Failure::new(Class::Transient, what, "simulated")));
+            }
+            Deleting::OnRecord(file) => {
+                self.attempts[index].deleting = Deleting::Nothing;
+                return self.disk.delete(number, file, history);
+            }
+            Deleting::Nothing | Deleting::Announced(_) => {}
+        }
+        if !given_up && !planted(Bug::CleansBeforeProof) {
+            let files = self.disk.of(number);
+            if files.copied != Copied::Whole {
+                self.see("P6 refused a damaged copy");
+                let bad = Failure::new(Class::Sector, "the stored copy is damaged", "simulated");
+                return self.end(index, Err(bad));
+            }
+            files.proven = true;
+        }
+        let Some(file) = self.disk.to_delete(number, given_up) else {
+            return self.end(index, Ok(Output::P6));
+        };
+        if planted(Bug::DeletesBeforeRecord) {
+            return self.disk.delete(number, file, history);
+        }
+        let attempt = &mut self.attempts[index];
+        attempt.deleting = Deleting::Announced(file);
+        let event = Event::Deleted { path: file.into(), bytes: 1, reason: "simulated".to_owned() };
+        self.inputs.push_back(Input::During { worker: attempt.worker, sector: number, event });
+        Ok(())
+    }
+
+    /// What a phase needs is there, as long as its sector lives.
+    fn need(&mut self, number: SectorNumber, file: &'static str) -> Result<(), Violation> {
+        ensure(self.disk.of(number).scratch.contains(file), "I4", || {
+            format!("sector {number} is at work and its {file} is gone")
+        })
+    }
+
+    fn end(&mut self, index: usize, result: Result<Output, Failure>) -> Result<(), Violation> {
+        let Attempt { worker, sector, phase, .. } = self.attempts.remove(index);
+        let sector = sector.id.number;
+        let event = match result {
+            Ok(output) => Event::Succeeded { output },
+            Err(failure) => {
+                let files = self.disk.of(sector);
+                if phase == Phase::P5 && files.copied == Copied::No {
+                    files.copied = Copied::Partly;
+                }
+                if failure.what == PANICKED {
+                    self.see("an attempt panicked");
+                    self.inputs.push_back(Input::Suspect);
+                }
+                Event::Failed { phase, failure }
+            }
+        };
+        self.inputs.push_back(Input::Ended { worker, sector, event });
+        Ok(())
+    }
+}
+
+/// The same ticket gives the same replica, another gives another.
+fn commitments(number: SectorNumber, ticket: &Ticket) -> Commitments {
+    let mut comm_r = [0; 32];
+    comm_r[..8].copy_from_slice(&number.0.to_le_bytes());
+    comm_r[8..16].copy_from_slice(&ticket.epoch.0.to_le_bytes());
+    Commitments { comm_d: CommD(Bytes32([0; 32])), comm_r: CommR(Bytes32(comm_r)) }
+}
+
+fn stored() -> StoredAt {
+    StoredAt { root: "storage".to_owned(), bytes: 1, manifest: Bytes32([3; 32]) }
+}
