@@ -15,8 +15,11 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -83,10 +86,14 @@ fn power_cuts(kind: &str) {
         let witness = disk.mount.join(format!("witness-{cycle}"));
         let wait = campaign.random.up_to(1_500);
         let mount = disk.mount.clone();
+        let no_more_answers = Arc::clone(&campaign.no_more_answers);
         campaign.live_until(|| {
             sleep(wait);
             // Not synced: a cut that does not lose this one proves nothing.
             fs::write(&witness, [7; 10_000]).expect("the witness");
+            // Where the power is gone nobody answers. Here the process lives on for a moment, and an
+            // fsync that the shutdown meets half-way may succeed for nothing.
+            no_more_answers.store(true, Ordering::SeqCst);
             Disk::cut(&mount);
         });
         disk.come_back();
@@ -98,6 +105,8 @@ fn power_cuts(kind: &str) {
         campaign.check_history();
         campaign.lab.kill();
     }
+    let late = campaign.late_answers.get();
+    println!("{name}: {late} answers came after the cut, and do not count");
     println!("{name}: {really_lost} cuts lost the unsynced witness, {rebuilt} states made again");
     assert_eq!(really_lost, campaign.cycles, "a cut that loses nothing proves nothing");
     campaign.finish(&[SIMULATED]);
@@ -185,6 +194,9 @@ struct Campaign {
     unfinished: Vec<u64>,
     next_number: u64,
     ordered: u64,
+    /// Answers that come from now on could not have come.
+    no_more_answers: Arc<AtomicBool>,
+    late_answers: Cell<u64>,
     begun: Instant,
 }
 
@@ -208,6 +220,8 @@ impl Campaign {
             unfinished: Vec::new(),
             next_number: 0,
             ordered: 0,
+            no_more_answers: Arc::default(),
+            late_answers: Cell::new(0),
             begun: Instant::now(),
         }
     }
@@ -244,6 +258,7 @@ impl Campaign {
     /// Starts the box and uses it until the disaster, which picks its own moment, is over and the
     /// process is dead. That may be before it answers for the first time.
     fn live_until(&mut self, disaster: impl FnOnce() + Send) {
+        self.no_more_answers.store(false, Ordering::SeqCst);
         self.lab.launch(&[]);
         let pid = i32::try_from(self.lab.pid()).ok().and_then(Pid::from_raw).expect("a process");
         std::thread::scope(|scope| {
@@ -318,14 +333,23 @@ impl Campaign {
         (several > 0).then(|| self.unfinished[self.random.below(several) as usize])
     }
 
-    /// The answer, if the box gave one and it was not a refusal.
+    /// The answer, if the box gave one in time and it was not a refusal.
     fn post(&self, path: &str, body: &Value) -> Option<Value> {
         let mut answer = self.agent.post(self.lab.url(path)).send_json(body).ok()?;
-        answer.body_mut().read_json().ok()
+        self.in_time(answer.body_mut().read_json().ok())
     }
 
     fn get(&self, path: &str) -> Option<Value> {
-        self.agent.get(self.lab.url(path)).call().ok()?.body_mut().read_json().ok()
+        let mut answer = self.agent.get(self.lab.url(path)).call().ok()?;
+        self.in_time(answer.body_mut().read_json().ok())
+    }
+
+    fn in_time(&self, answer: Option<Value>) -> Option<Value> {
+        if !self.no_more_answers.load(Ordering::SeqCst) {
+            return answer;
+        }
+        self.late_answers.set(self.late_answers.get() + u64::from(answer.is_some()));
+        None
     }
 
     /// The files are as the history has it, while no box runs.
@@ -336,6 +360,7 @@ impl Campaign {
     }
 
     fn restart(&mut self) {
+        self.no_more_answers.store(false, Ordering::SeqCst);
         self.lab.launch(&[]);
         self.lab.wait_until_it_answers();
     }
