@@ -669,6 +669,16 @@ impl Core {
                 self.sectors.insert(number, after);
             }
         }
+        // A halt stands with the failed task that caused it: when that was aborted, there would be
+        // nothing left to retry, and the box would stand still for good.
+        if self.halted.is_some() && !self.attention.iter().any(|number| self.is_fatal(*number)) {
+            self.halted = None;
+        }
+    }
+
+    fn is_fatal(&self, number: SectorNumber) -> bool {
+        let sector = self.sectors.get(&number);
+        sector.is_some_and(|s| s.failures().any(|(_, failure)| failure.class == Class::Fatal))
     }
 }
 

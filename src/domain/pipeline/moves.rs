@@ -2,7 +2,7 @@
 
 use super::{Illegal, NOT_NOW};
 use crate::domain::event::Output;
-use crate::domain::failure::{Failure, NextStep, next_step};
+use crate::domain::failure::{Class, Failure, NextStep, next_step};
 use crate::domain::ids::SealProof;
 use crate::domain::phase::Phase;
 #[cfg(test)]
@@ -162,11 +162,12 @@ pub(super) fn retried(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> 
 }
 
 /// A stored copy that could not be proven is copied again from scratch, where all of it still is:
-/// P6 deletes nothing before that proof.
+/// P6 deletes nothing before that proof. With any other failure the proof may have been there and
+/// the deleting begun: then the stored copy is the only one.
 fn copy_again(stage: &Stage, phase: Phase) -> Option<Stage> {
     match stage {
-        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, work: Work::Failed { .. } }
-            if phase == Phase::P5 =>
+        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, work: Work::Failed { failure } }
+            if phase == Phase::P5 && failure.class == Class::Sector =>
         {
             let Sealed { challenge, proof, commit, stored: _ } = &**sealed;
             Some(Stage::Proving {

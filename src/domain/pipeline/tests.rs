@@ -390,8 +390,9 @@ fn table() -> Vec<Row> {
             ("deleted", "P6 running"),
         ],
     );
+    row(&to(TO_P6, "start P6, fail P6"), "P6 failed", &[("retry P6", "P6 ready")]);
     row(
-        &to(TO_P6, "start P6, fail P6"),
+        &to(TO_P6, "start P6, bad P6"),
         "P6 failed",
         &[("retry P6", "P6 ready"), ("retry P5", "committed + P5 ready")],
     );
