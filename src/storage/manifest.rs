@@ -2,6 +2,7 @@
 //! files, and its own digest is in the sector's history, so that neither can drift from the other.
 
 use std::fs;
+use std::io;
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,7 @@ fn digest(text: &[u8]) -> Bytes32 {
 /// Reads every file of a stored copy and compares it with the manifest, and the manifest with the
 /// digest in the sector's history. Takes its turn at the rate limit: storage is over the network.
 ///
-/// A failure (class operator) names the file at fault. This is one of the three parts of the proof
+/// A failure (class sector: it can be copied again) names the file at fault. This is one of the three parts of the proof
 /// that a stored copy is good; see [`super::clean::ProvenCopy`] for all of it.
 pub fn check_copy(
     root: &StorageRoot,
@@ -128,6 +129,10 @@ pub fn check_copy(
     let mut done = 0;
     for file in &manifest.files {
         let path = root.path().join(&file.path);
+        // The manifest was just read beside it: the disk is there, the file is not.
+        if matches!(path.try_exists(), Ok(false)) {
+            return Err(damaged("a file of the stored copy is missing", &path));
+        }
         let found = read_back(&path, limit, &mut |bytes| {
             done += bytes;
             progress(done, total);
@@ -152,8 +157,13 @@ fn expected_manifest(
     expected: Bytes32,
 ) -> Result<Manifest, Failure> {
     let path = root.manifest(id);
-    let text = fs::read(&path)
-        .map_err(|error| Failure::io("reading the manifest of a stored copy", &path, &error))?;
+    let is_there = root.parents().iter().all(|parent| parent.is_dir());
+    let text = fs::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if is_there => {
+            damaged("the manifest of a stored copy is missing", &path)
+        }
+        _ => Failure::io("reading the manifest of a stored copy", &path, &error),
+    })?;
     let found = digest(&text);
     if found != expected {
         let what = "the manifest of a stored copy is not the one that was written";
@@ -170,5 +180,5 @@ fn expected_manifest(
 fn damaged(what: &str, path: &Path) -> Failure {
     let mend =
         "nothing was deleted: look at that disk (`dmesg`), then copy the sector again (retry P5)";
-    Failure::new(Class::Operator, what, mend).at(path)
+    Failure::new(Class::Sector, what, mend).at(path)
 }

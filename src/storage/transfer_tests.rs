@@ -127,7 +127,7 @@ fn the_file_with_a_flipped_byte_is_named() {
         let path = world.storage.path().join(&file.relative);
         flip_a_byte(&path);
         let failure = check(&world, &stored).unwrap_err();
-        assert_eq!((failure.class, &failure.file), (Class::Operator, &Some(path.clone())));
+        assert_eq!((failure.class, &failure.file), (Class::Sector, &Some(path.clone())));
         flip_a_byte(&path);
     }
     check(&world, &stored).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// What a test that makes file systems lacks here; none if it lacks nothing.
 pub fn lacking(programs: &[&str]) -> Option<String> {
-    if !super::is_root() {
+    if !rustix::process::geteuid().is_root() {
         return Some("it takes root".to_owned());
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
