@@ -135,7 +135,7 @@ impl Disk {
             u64::try_from(wide.min(1_000)).expect("at most a thousand")
         };
         let used = permille(view.used_bytes);
-        let kept = kept_back(&view);
+        let kept = kept_back(view);
         Self {
             view: view.clone(),
             used_permille: used,
