@@ -1,24 +1,27 @@
 //! The scheduler's mind: all of the box's state, and what each input makes of it. No I/O, no clock:
 //! what it decides is collected, to be made durable first and acted on after.
 
+mod commands;
+mod holds;
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::admission::{Capacity, Group, Queue, Start, admit};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, OrderId, SectorNumber};
-use crate::domain::order::{BoxState, OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
+use crate::domain::order::{BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
-use crate::domain::sector::{Cleaning, Data, Sector, Stage};
+use crate::domain::sector::{Data, Sector, Stage};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
-use super::command::{Command, Done, Refusal, Retried};
-use super::view::{BoxView, Doing, LISTED, ThrottleView, WorkerView};
+use super::view::Doing;
 
 /// What the box is told once, at start.
 #[derive(Debug, Clone)]
@@ -204,75 +207,6 @@ impl Core {
         self.stopping = true;
     }
 
-    /// Keeps a phase from starting for as long as there is something it waits for.
-    pub fn hold(&mut self, phase: Phase, cause: Cause, waits_for: Option<String>) {
-        match waits_for {
-            Some(why) => self.held.insert((phase, cause), why),
-            None => self.held.remove(&(phase, cause)),
-        };
-    }
-
-    /// Starts nothing more, so that the process can be replaced.
-    pub fn suspect(&mut self, why: String) {
-        self.suspect.get_or_insert(why);
-    }
-
-    pub fn is_suspect(&self) -> bool {
-        self.suspect.is_some()
-    }
-
-    /// Says which storage does not answer now: a P6 that would read there waits, others go on.
-    pub fn storage_hangs(&mut self, hung: BTreeSet<PathBuf>) {
-        self.hung = hung;
-    }
-
-    /// Why phases wait, all causes of each in one.
-    fn held_words(&self) -> BTreeMap<Phase, String> {
-        let mut words: BTreeMap<Phase, String> = BTreeMap::new();
-        let add = |words: &mut BTreeMap<Phase, String>, phase, why: &str| {
-            let all = words.entry(phase).or_default();
-            if !all.contains(why) {
-                all.push_str(if all.is_empty() { "" } else { "; " });
-                all.push_str(why);
-            }
-        };
-        for ((phase, _), why) in &self.held {
-            add(&mut words, *phase, why);
-        }
-        for root in &self.hung {
-            let why = format!("{} hangs, and what is stored there waits", root.display());
-            add(&mut words, Phase::P6, &why);
-        }
-        words
-    }
-
-    /// The cleanings that would touch a storage that hangs.
-    fn held_tasks(&self) -> BTreeSet<(Phase, SectorNumber)> {
-        if self.hung.is_empty() {
-            return BTreeSet::new();
-        }
-        let touches = |sector: &Sector| match &sector.stage {
-            Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } => {
-                self.hung.contains(Path::new(&sealed.stored.root))
-            }
-            // An unfinished copy may lie in any of them.
-            Stage::P6 { cleaning: Cleaning::GivenUp { .. }, .. } => {
-                sector.tasks[Phase::P5].attempts > 0
-            }
-            Stage::Ticket
-            | Stage::P1 { .. }
-            | Stage::P2 { .. }
-            | Stage::PreCommitting { .. }
-            | Stage::WaitSeed { .. }
-            | Stage::P3 { .. }
-            | Stage::Proving { .. }
-            | Stage::Finished { .. }
-            | Stage::GivenUp { .. } => false,
-        };
-        let waiting = self.sectors.values().filter(|sector| touches(sector));
-        waiting.map(|sector| (Phase::P6, sector.id.number)).collect()
-    }
-
     pub fn running(&self) -> usize {
         self.workers.iter().filter(|worker| worker.doing.is_some()).count()
     }
@@ -341,81 +275,6 @@ impl Core {
         }
     }
 
-    pub fn command(
-        &mut self,
-        command: &Command,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<Done, Refusal> {
-        let by = by.to_owned();
-        match *command {
-            Command::Order { size, count } => {
-                if !(1..=ORDER_LIMIT).contains(&count) {
-                    return Err(Refusal::Invalid {
-                        what: format!("{count} is not a number of sectors that can be ordered"),
-                        mend: format!("order 1 to {ORDER_LIMIT} at a time"),
-                    });
-                }
-                if self.box_state.orders.len() >= OPEN_ORDERS_LIMIT {
-                    return Err(Refusal::Conflict {
-                        what: format!("{OPEN_ORDERS_LIMIT} orders are open already"),
-                        mend: "order more sectors at a time, or wait".to_owned(),
-                    });
-                }
-                Ok(Done::Ordered(self.order(size, count, &by, now)))
-            }
-            Command::CancelOrder { order } => {
-                if !self.box_state.orders.contains_key(&order) {
-                    return Err(Refusal::NotFound(format!("open order {order}")));
-                }
-                self.box_event(BoxEvent::Cancelled { order, by }, now);
-                Ok(Done::Cancelled(order))
-            }
-            Command::Retry { sector, phase } => self.retry(sector, phase, &by, now),
-            Command::RetryAll => {
-                let mut retried = Vec::new();
-                for sector in self.attention.iter().copied().collect::<Vec<_>>() {
-                    if let Ok(Done::Retried(some)) = self.retry(sector, None, &by, now) {
-                        retried.extend(some);
-                    }
-                }
-                Ok(Done::Retried(retried))
-            }
-            Command::Redo { sector } => {
-                self.ask(sector, Event::Redone { by }, now)?;
-                Ok(Done::Redone(sector))
-            }
-            Command::Abort { sector } => {
-                self.ask(sector, Event::Aborted { by }, now)?;
-                let now = self.sectors.get(&sector).is_none_or(|s| s.giving_up.is_none());
-                Ok(Done::Aborted { sector, now })
-            }
-            Command::PauseIntake => {
-                if !self.box_state.intake_paused {
-                    self.box_event(BoxEvent::IntakePaused { by }, now);
-                }
-                Ok(Done::IntakePaused)
-            }
-            Command::ResumeIntake => {
-                if self.box_state.intake_paused {
-                    self.box_event(BoxEvent::IntakeResumed { by }, now);
-                }
-                Ok(Done::IntakeResumed)
-            }
-            Command::RecordOrphan { ref path, bytes, sector } => {
-                if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
-                    return Err(Refusal::Conflict {
-                        what: format!("sector {number} was begun meanwhile, and owns this"),
-                        mend: "nothing was deleted".to_owned(),
-                    });
-                }
-                let path = path.clone();
-                self.box_event(BoxEvent::OrphanDeleted { path: path.clone(), bytes, by }, now);
-                Ok(Done::OrphanRecorded { path, bytes })
-            }
-        }
-    }
-
     /// Takes what was decided. The caller makes it durable, then acts.
     pub fn take(&mut self) -> Decided {
         let changed = std::mem::take(&mut self.changed);
@@ -425,34 +284,6 @@ impl Core {
             box_state: self.box_state.clone(),
             effects: std::mem::take(&mut self.effects),
             assignments: std::mem::take(&mut self.assignments),
-        }
-    }
-
-    /// The box as it is. What only the edge knows (chain trouble, a store that cannot be written)
-    /// is added there.
-    pub fn view(&self, now: Timestamp) -> BoxView {
-        BoxView {
-            at: now,
-            seq: self.box_state.seq,
-            simulated: self.settings.simulated,
-            miner: self.settings.miner,
-            sector_size: self.settings.sector_size,
-            counts: *self.queue.counts(),
-            finished: self.finished,
-            given_up: self.given_up,
-            in_flight: self.in_flight_list(),
-            attention: self.attention_list(),
-            chain_trouble: Vec::new(),
-            workers: self.workers.iter().map(|worker| self.worker_view(worker)).collect(),
-            throttles: self.throttles(),
-            orders: self.box_state.orders.values().cloned().collect(),
-            intake_paused: self.box_state.intake_paused,
-            held: self.held_words(),
-            stopping: self.stopping,
-            suspect: self.suspect.clone(),
-            behind: None,
-            trouble: self.halted.clone(),
-            report: self.report.clone(),
         }
     }
 
@@ -469,54 +300,6 @@ impl Core {
         (&self.sectors, &self.queue, &self.attention)
     }
 
-    /// What runs comes first: where many wait, it would not be seen otherwise.
-    fn in_flight_list(&self) -> Vec<Arc<Sector>> {
-        let doing = self.workers.iter().filter_map(|worker| Some(worker.doing?.sector));
-        let running: BTreeSet<SectorNumber> = doing.collect();
-        let others = self.sectors.keys().filter(|number| !running.contains(number)).take(LISTED);
-        let listed = running.iter().chain(others).take(LISTED);
-        let mut listed: Vec<_> =
-            listed.filter_map(|number| self.sectors.get(number).cloned()).collect();
-        listed.sort_by_key(|sector| sector.id.number);
-        listed
-    }
-
-    fn attention_list(&self) -> Vec<Arc<Sector>> {
-        let of = |number| self.sectors.get(number).cloned();
-        self.attention.iter().take(LISTED).filter_map(of).collect()
-    }
-
-    fn worker_view(&self, worker: &Worker) -> WorkerView {
-        WorkerView {
-            name: worker.name.clone(),
-            phases: self.crews[worker.group].phases.iter().copied().collect(),
-            doing: worker.doing,
-        }
-    }
-
-    fn throttles(&self) -> Vec<ThrottleView> {
-        SectorSize::ALL
-            .into_iter()
-            .map(|size| self.throttle(size))
-            .filter(|t| t.limit.is_some() || t.outstanding > 0 || t.waiting > 0)
-            .filter(|t| t.size == self.settings.sector_size || t.outstanding > 0 || t.waiting > 0)
-            .collect()
-    }
-
-    fn throttle(&self, size: SectorSize) -> ThrottleView {
-        let orders = self.box_state.orders.values().filter(|order| order.size == size);
-        let held = |number: &&SectorNumber| {
-            self.sectors.get(*number).is_some_and(|sector| sector.size == size)
-        };
-        ThrottleView {
-            size,
-            limit: self.settings.max_outstanding.get(&size).copied(),
-            outstanding: self.queue.outstanding(size),
-            waiting: orders.map(|order| order.count - order.issued).sum(),
-            held_by: self.attention.iter().filter(held).take(LISTED).copied().collect(),
-        }
-    }
-
     fn capacity(&self) -> Capacity {
         let group = |crew: &Crew| Group {
             phases: crew.phases.clone(),
@@ -530,12 +313,6 @@ impl Core {
             held: self.held.keys().map(|(phase, _)| *phase).collect(),
             held_tasks: self.held_tasks(),
         }
-    }
-
-    fn order(&mut self, size: SectorSize, count: u64, by: &str, now: Timestamp) -> Order {
-        let order = OrderId(self.box_state.next_order);
-        self.box_event(BoxEvent::Ordered { order, size, count, by: by.to_owned() }, now);
-        Order { id: order, size, count, issued: 0, by: by.to_owned(), at: now }
     }
 
     fn issue(&mut self, order: OrderId, size: SectorSize, now: Timestamp) {
@@ -556,61 +333,6 @@ impl Core {
         self.must_happen(number, Event::Started { phase, worker: name }, now);
         if let Some(sector) = self.sectors.get(&number) {
             self.assignments.push(Assignment { worker, sector: sector.clone(), phase });
-        }
-    }
-
-    fn retry(
-        &mut self,
-        number: SectorNumber,
-        phase: Option<Phase>,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<Done, Refusal> {
-        let sector = self.in_flight(number)?;
-        let phases: Vec<Phase> = match phase {
-            Some(phase) => vec![phase],
-            None => sector.failures().map(|(phase, _)| phase).collect(),
-        };
-        if phases.is_empty() {
-            return Err(Refusal::Conflict {
-                what: format!("sector {number} has no failed task"),
-                mend: "nothing needs to be done".to_owned(),
-            });
-        }
-        let mut retried = Vec::new();
-        self.halted = None;
-        for phase in phases {
-            #[cfg(test)]
-            if planted(Bug::LostRetry) {
-                retried.push(Retried { sector: number, phase });
-                continue;
-            }
-            self.ask(number, Event::Retried { phase, by: by.to_owned() }, now)?;
-            retried.push(Retried { sector: number, phase });
-        }
-        Ok(Done::Retried(retried))
-    }
-
-    /// A person's wish, which the sector's state may refuse.
-    fn ask(&mut self, number: SectorNumber, event: Event, now: Timestamp) -> Result<(), Refusal> {
-        self.in_flight(number)?;
-        self.happen(number, event, now).map_err(|illegal| Refusal::Conflict {
-            what: format!(
-                "sector {number} (at {}) cannot be {}: {}",
-                illegal.stage, illegal.event, illegal.why
-            ),
-            mend: "look at the sector's page for what it allows".to_owned(),
-        })
-    }
-
-    fn in_flight(&self, number: SectorNumber) -> Result<&Arc<Sector>, Refusal> {
-        match self.sectors.get(&number) {
-            Some(sector) => Ok(sector),
-            None if number.0 < self.box_state.next_number => Err(Refusal::Conflict {
-                what: format!("sector {number} is finished or given up"),
-                mend: "nothing needs to be done".to_owned(),
-            }),
-            None => Err(Refusal::NotFound(format!("sector {number}"))),
         }
     }
 

@@ -1,0 +1,163 @@
+//! What people ask, and what comes of it.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::domain::event::{BoxEvent, Event};
+use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::order::{OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
+use crate::domain::phase::Phase;
+#[cfg(test)]
+use crate::domain::planted::{Bug, planted};
+use crate::domain::sector::Sector;
+use crate::domain::units::{SectorSize, Timestamp};
+use crate::scheduler::command::{Command, Done, Refusal, Retried};
+
+impl Core {
+    pub fn command(
+        &mut self,
+        command: &Command,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Done, Refusal> {
+        let by = by.to_owned();
+        match *command {
+            Command::Order { size, count } => {
+                if !(1..=ORDER_LIMIT).contains(&count) {
+                    return Err(Refusal::Invalid {
+                        what: format!("{count} is not a number of sectors that can be ordered"),
+                        mend: format!("order 1 to {ORDER_LIMIT} at a time"),
+                    });
+                }
+                if self.box_state.orders.len() >= OPEN_ORDERS_LIMIT {
+                    return Err(Refusal::Conflict {
+                        what: format!("{OPEN_ORDERS_LIMIT} orders are open already"),
+                        mend: "order more sectors at a time, or wait".to_owned(),
+                    });
+                }
+                Ok(Done::Ordered(self.order(size, count, &by, now)))
+            }
+            Command::CancelOrder { order } => {
+                if !self.box_state.orders.contains_key(&order) {
+                    return Err(Refusal::NotFound(format!("open order {order}")));
+                }
+                self.box_event(BoxEvent::Cancelled { order, by }, now);
+                Ok(Done::Cancelled(order))
+            }
+            Command::Retry { sector, phase } => self.retry(sector, phase, &by, now),
+            Command::RetryAll => {
+                let mut retried = Vec::new();
+                for sector in self.attention.iter().copied().collect::<Vec<_>>() {
+                    if let Ok(Done::Retried(some)) = self.retry(sector, None, &by, now) {
+                        retried.extend(some);
+                    }
+                }
+                Ok(Done::Retried(retried))
+            }
+            Command::Redo { sector } => {
+                self.ask(sector, Event::Redone { by }, now)?;
+                Ok(Done::Redone(sector))
+            }
+            Command::Abort { sector } => {
+                self.ask(sector, Event::Aborted { by }, now)?;
+                let now = self.sectors.get(&sector).is_none_or(|s| s.giving_up.is_none());
+                Ok(Done::Aborted { sector, now })
+            }
+            Command::PauseIntake => {
+                if !self.box_state.intake_paused {
+                    self.box_event(BoxEvent::IntakePaused { by }, now);
+                }
+                Ok(Done::IntakePaused)
+            }
+            Command::ResumeIntake => {
+                if self.box_state.intake_paused {
+                    self.box_event(BoxEvent::IntakeResumed { by }, now);
+                }
+                Ok(Done::IntakeResumed)
+            }
+            Command::RecordOrphan { ref path, bytes, sector } => {
+                if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
+                    return Err(Refusal::Conflict {
+                        what: format!("sector {number} was begun meanwhile, and owns this"),
+                        mend: "nothing was deleted".to_owned(),
+                    });
+                }
+                let path = path.clone();
+                self.box_event(BoxEvent::OrphanDeleted { path: path.clone(), bytes, by }, now);
+                Ok(Done::OrphanRecorded { path, bytes })
+            }
+        }
+    }
+
+    pub(super) fn order(
+        &mut self,
+        size: SectorSize,
+        count: u64,
+        by: &str,
+        now: Timestamp,
+    ) -> Order {
+        let order = OrderId(self.box_state.next_order);
+        self.box_event(BoxEvent::Ordered { order, size, count, by: by.to_owned() }, now);
+        Order { id: order, size, count, issued: 0, by: by.to_owned(), at: now }
+    }
+
+    pub(super) fn retry(
+        &mut self,
+        number: SectorNumber,
+        phase: Option<Phase>,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Done, Refusal> {
+        let sector = self.in_flight(number)?;
+        let phases: Vec<Phase> = match phase {
+            Some(phase) => vec![phase],
+            None => sector.failures().map(|(phase, _)| phase).collect(),
+        };
+        if phases.is_empty() {
+            return Err(Refusal::Conflict {
+                what: format!("sector {number} has no failed task"),
+                mend: "nothing needs to be done".to_owned(),
+            });
+        }
+        let mut retried = Vec::new();
+        self.halted = None;
+        for phase in phases {
+            #[cfg(test)]
+            if planted(Bug::LostRetry) {
+                retried.push(Retried { sector: number, phase });
+                continue;
+            }
+            self.ask(number, Event::Retried { phase, by: by.to_owned() }, now)?;
+            retried.push(Retried { sector: number, phase });
+        }
+        Ok(Done::Retried(retried))
+    }
+
+    /// A person's wish, which the sector's state may refuse.
+    pub(super) fn ask(
+        &mut self,
+        number: SectorNumber,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.in_flight(number)?;
+        self.happen(number, event, now).map_err(|illegal| Refusal::Conflict {
+            what: format!(
+                "sector {number} (at {}) cannot be {}: {}",
+                illegal.stage, illegal.event, illegal.why
+            ),
+            mend: "look at the sector's page for what it allows".to_owned(),
+        })
+    }
+
+    pub(super) fn in_flight(&self, number: SectorNumber) -> Result<&Arc<Sector>, Refusal> {
+        match self.sectors.get(&number) {
+            Some(sector) => Ok(sector),
+            None if number.0 < self.box_state.next_number => Err(Refusal::Conflict {
+                what: format!("sector {number} is finished or given up"),
+                mend: "nothing needs to be done".to_owned(),
+            }),
+            None => Err(Refusal::NotFound(format!("sector {number}"))),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What keeps work from starting: phases that wait, storage that hangs, an engine that is suspect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::{Cause, Core};
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+use crate::domain::sector::{Cleaning, Sector, Stage};
+
+impl Core {
+    /// Keeps a phase from starting for as long as there is something it waits for.
+    pub fn hold(&mut self, phase: Phase, cause: Cause, waits_for: Option<String>) {
+        match waits_for {
+            Some(why) => self.held.insert((phase, cause), why),
+            None => self.held.remove(&(phase, cause)),
+        };
+    }
+
+    /// Starts nothing more, so that the process can be replaced.
+    pub fn suspect(&mut self, why: String) {
+        self.suspect.get_or_insert(why);
+    }
+
+    pub fn is_suspect(&self) -> bool {
+        self.suspect.is_some()
+    }
+
+    /// Says which storage does not answer now: a P6 that would read there waits, others go on.
+    pub fn storage_hangs(&mut self, hung: BTreeSet<PathBuf>) {
+        self.hung = hung;
+    }
+
+    /// Why phases wait, all causes of each in one.
+    pub(super) fn held_words(&self) -> BTreeMap<Phase, String> {
+        let mut words: BTreeMap<Phase, String> = BTreeMap::new();
+        let add = |words: &mut BTreeMap<Phase, String>, phase, why: &str| {
+            let all = words.entry(phase).or_default();
+            if !all.contains(why) {
+                all.push_str(if all.is_empty() { "" } else { "; " });
+                all.push_str(why);
+            }
+        };
+        for ((phase, _), why) in &self.held {
+            add(&mut words, *phase, why);
+        }
+        for root in &self.hung {
+            let why = format!("{} hangs, and what is stored there waits", root.display());
+            add(&mut words, Phase::P6, &why);
+        }
+        words
+    }
+
+    /// The cleanings that would touch a storage that hangs.
+    pub(super) fn held_tasks(&self) -> BTreeSet<(Phase, SectorNumber)> {
+        if self.hung.is_empty() {
+            return BTreeSet::new();
+        }
+        let touches = |sector: &Sector| match &sector.stage {
+            Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } => {
+                self.hung.contains(Path::new(&sealed.stored.root))
+            }
+            // An unfinished copy may lie in any of them.
+            Stage::P6 { cleaning: Cleaning::GivenUp { .. }, .. } => {
+                sector.tasks[Phase::P5].attempts > 0
+            }
+            Stage::Ticket
+            | Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::PreCommitting { .. }
+            | Stage::WaitSeed { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::Finished { .. }
+            | Stage::GivenUp { .. } => false,
+        };
+        let waiting = self.sectors.values().filter(|sector| touches(sector));
+        waiting.map(|sector| (Phase::P6, sector.id.number)).collect()
+    }
+}

@@ -1,0 +1,88 @@
+//! The box as it is now, for everyone to read.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Core, Worker};
+use crate::domain::ids::SectorNumber;
+use crate::domain::sector::Sector;
+use crate::domain::units::{SectorSize, Timestamp};
+use crate::scheduler::view::{BoxView, LISTED, ThrottleView, WorkerView};
+
+impl Core {
+    /// The box as it is. What only the edge knows (chain trouble, a store that cannot be written)
+    /// is added there.
+    pub fn view(&self, now: Timestamp) -> BoxView {
+        BoxView {
+            at: now,
+            seq: self.box_state.seq,
+            simulated: self.settings.simulated,
+            miner: self.settings.miner,
+            sector_size: self.settings.sector_size,
+            counts: *self.queue.counts(),
+            finished: self.finished,
+            given_up: self.given_up,
+            in_flight: self.in_flight_list(),
+            attention: self.attention_list(),
+            chain_trouble: Vec::new(),
+            workers: self.workers.iter().map(|worker| self.worker_view(worker)).collect(),
+            throttles: self.throttles(),
+            orders: self.box_state.orders.values().cloned().collect(),
+            intake_paused: self.box_state.intake_paused,
+            held: self.held_words(),
+            stopping: self.stopping,
+            suspect: self.suspect.clone(),
+            behind: None,
+            trouble: self.halted.clone(),
+            report: self.report.clone(),
+        }
+    }
+
+    /// What runs comes first: where many wait, it would not be seen otherwise.
+    pub(super) fn in_flight_list(&self) -> Vec<Arc<Sector>> {
+        let doing = self.workers.iter().filter_map(|worker| Some(worker.doing?.sector));
+        let running: BTreeSet<SectorNumber> = doing.collect();
+        let others = self.sectors.keys().filter(|number| !running.contains(number)).take(LISTED);
+        let listed = running.iter().chain(others).take(LISTED);
+        let mut listed: Vec<_> =
+            listed.filter_map(|number| self.sectors.get(number).cloned()).collect();
+        listed.sort_by_key(|sector| sector.id.number);
+        listed
+    }
+
+    pub(super) fn attention_list(&self) -> Vec<Arc<Sector>> {
+        let of = |number| self.sectors.get(number).cloned();
+        self.attention.iter().take(LISTED).filter_map(of).collect()
+    }
+
+    pub(super) fn worker_view(&self, worker: &Worker) -> WorkerView {
+        WorkerView {
+            name: worker.name.clone(),
+            phases: self.crews[worker.group].phases.iter().copied().collect(),
+            doing: worker.doing,
+        }
+    }
+
+    pub(super) fn throttles(&self) -> Vec<ThrottleView> {
+        SectorSize::ALL
+            .into_iter()
+            .map(|size| self.throttle(size))
+            .filter(|t| t.limit.is_some() || t.outstanding > 0 || t.waiting > 0)
+            .filter(|t| t.size == self.settings.sector_size || t.outstanding > 0 || t.waiting > 0)
+            .collect()
+    }
+
+    pub(super) fn throttle(&self, size: SectorSize) -> ThrottleView {
+        let orders = self.box_state.orders.values().filter(|order| order.size == size);
+        let held = |number: &&SectorNumber| {
+            self.sectors.get(*number).is_some_and(|sector| sector.size == size)
+        };
+        ThrottleView {
+            size,
+            limit: self.settings.max_outstanding.get(&size).copied(),
+            outstanding: self.queue.outstanding(size),
+            waiting: orders.map(|order| order.count - order.issued).sum(),
+            held_by: self.attention.iter().filter(held).take(LISTED).copied().collect(),
+        }
+    }
+}
