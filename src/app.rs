@@ -12,9 +12,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::chain::Chain;
 use crate::chain::lab::Lab;
-use crate::config::{ChainConfig, Config, EngineConfig};
-use crate::domain::failure::Failure;
+use crate::config::{ChainConfig, Config, EngineConfig, NeedConfig};
+use crate::domain::admission::Room;
+use crate::domain::failure::{Class, Failure};
 use crate::domain::layout::{Scratch, StorageRoot};
+use crate::domain::needs::Needs;
 use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
 use crate::engine::filecoin::settings;
@@ -112,12 +114,18 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         report: recovered.report,
     };
     let (input_sender, inputs) = mpsc::unbounded_channel();
-    let mut core = Core::new(settings(&config, engine.kind()), &groups(&config), past);
+    let settings = settings(&config, engine.kind());
+    if let Some(what) = never_fits(&settings) {
+        return Err(what.into());
+    }
+    let mut core = Core::new(settings, &groups(&config), past);
+    core.room(Room::default());
     core.hold(Phase::P4, Cause::Parameters, awaited_parameters(&*engine));
     tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
-    tokio::spawn(watch_mounts(disks.clone(), input_sender.clone()));
+    let keep_free = config.scratch_keep_free_bytes;
+    tokio::spawn(watch_mounts(disks.clone(), keep_free, input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
     let tools = tools(&config, engine.clone(), roots.clone(), disks.clone(), progress.clone());
     let tools = Arc::new(tools);
@@ -251,8 +259,29 @@ fn settings(config: &Config, engine: EngineKind) -> Settings {
             EngineKind::Simulated => true,
         },
         max_outstanding: config.max_outstanding.iter().map(limit).collect(),
+        max_outstanding_in_all: config.max_outstanding_in_all.map(u64::from),
         auto_pledge: config.auto_pledge,
+        needs: Arc::new(needs(config, engine)),
+        machine: Some(telemetry::usable(&config.machine)),
     }
+}
+
+fn needs(config: &Config, engine: EngineKind) -> Needs {
+    let mut needs = match engine {
+        EngineKind::Filecoin => Needs::real(),
+        EngineKind::Simulated => Needs::simulated(),
+    };
+    for NeedConfig { size, phase, need } in &config.needs {
+        needs.set(*size, *phase, *need);
+    }
+    needs
+}
+
+/// A box that could never finish a sector of its size says so before the first hour is spent.
+fn never_fits(settings: &Settings) -> Option<Failure> {
+    let what = settings.needs.never_fits(settings.sector_size, settings.machine.as_ref()?)?;
+    let mend = "set another `sector_size`, or say in `[machine]` and `[[need]]` what is right here";
+    Some(Failure::new(Class::Operator, what, mend))
 }
 
 fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
@@ -328,11 +357,12 @@ fn unseen_changes(
 /// Tells the scheduler whenever a mount stops answering, or answers again.
 async fn watch_mounts(
     mut disks: watch::Receiver<Vec<DiskView>>,
+    keep_free: u64,
     inputs: mpsc::UnboundedSender<Input>,
 ) {
     let mut before = telemetry::Holds::default();
     loop {
-        let now = telemetry::holds(&disks.borrow_and_update());
+        let now = telemetry::holds(&disks.borrow_and_update(), keep_free);
         if now != before {
             if now.inputs().into_iter().any(|input| inputs.send(input).is_err()) {
                 return;

@@ -1,7 +1,7 @@
 //! Samples of the machine: the disks behind the configured paths and which of them hang, cores
 //! and memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, MachineConfig};
+use crate::domain::admission::Room;
+use crate::domain::layout::Scratch;
+use crate::domain::needs::Machine as Usable;
 use crate::domain::phase::Phase;
 use crate::domain::units::ByteSize;
 use crate::scheduler::core::Cause;
 use crate::scheduler::input::Input;
 use crate::scheduler::view::{DiskRole, DiskView};
-use crate::storage::disk::usage;
+use crate::storage::disk::{held_by_sectors, usage};
 use crate::storage::roots::Roots;
 use crate::within::{ANSWER_LIMIT, hung};
 
@@ -101,6 +104,11 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
         DiskRole::Scratch | DiskRole::Storage => roots.check_here(&path),
         DiskRole::Data => Ok(()),
     };
+    // Before the disk: what is written meanwhile is then counted twice, and not never.
+    let held = match role {
+        DiskRole::Scratch => held_by_sectors(&Scratch::new(&path)),
+        DiskRole::Storage | DiskRole::Data => BTreeMap::new(),
+    };
     match usage(&path) {
         Ok(usage) => DiskView {
             device: usage.device,
@@ -111,6 +119,7 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
             free_bytes: usage.available.0,
             trouble: identity.err(),
             hung: false,
+            held,
             path,
             role,
         },
@@ -133,6 +142,7 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         free_bytes: 0,
         trouble: None,
         hung: false,
+        held: BTreeMap::new(),
     }
 }
 
@@ -143,18 +153,26 @@ pub struct Holds {
     /// No storage answers.
     storage: Option<String>,
     hung_storage: BTreeSet<PathBuf>,
+    /// None while the scratch does not answer, or has not yet.
+    room: Option<Room>,
 }
 
 /// What follows from the samples. Every phase works on the scratch; P5 needs one storage; P6 needs
 /// the one that its copy lies in.
-pub fn holds(disks: &[DiskView]) -> Holds {
+pub fn holds(disks: &[DiskView], keep_free: u64) -> Holds {
     let of = |role| disks.iter().filter(move |disk| disk.role == role);
     let hangs = |disk: &&DiskView| disk.hung;
     let scratch = of(DiskRole::Scratch).find(hangs);
     let hung_storage: BTreeSet<PathBuf> =
         of(DiskRole::Storage).filter(hangs).map(|disk| disk.path.clone()).collect();
     let all = !hung_storage.is_empty() && of(DiskRole::Storage).all(|disk| disk.hung);
+    let room = |disk: &DiskView| Room {
+        free: ByteSize(disk.free_bytes.saturating_sub(keep_free)),
+        held: disk.held.clone(),
+    };
+    let seen = of(DiskRole::Scratch).find(|disk| disk.trouble.is_none() && disk.total_bytes > 0);
     Holds {
+        room: seen.map(room),
         scratch: scratch.map(|disk| format!("the scratch {} hangs", disk.path.display())),
         storage: all.then(|| "every storage hangs".to_owned()),
         hung_storage,
@@ -175,7 +193,8 @@ impl Holds {
             waits_for: self.storage.clone(),
         };
         let roots = self.hung_storage.clone();
-        scratch.chain([storage, Input::StorageHangs { roots }]).collect()
+        let room = self.room.clone().map(Input::Room);
+        scratch.chain([storage, Input::StorageHangs { roots }]).chain(room).collect()
     }
 }
 
@@ -204,16 +223,16 @@ mod tests {
     #[test]
     fn copies_wait_only_when_every_storage_hangs() {
         let store = |path, hung| disk(path, DiskRole::Storage, hung);
-        let one = holds(&[store("/a", true), store("/b", false)]);
+        let one = holds(&[store("/a", true), store("/b", false)], 0);
         assert_eq!(one.storage, None);
         assert_eq!(one.hung_storage, BTreeSet::from([PathBuf::from("/a")]));
-        assert!(holds(&[store("/a", true), store("/b", true)]).storage.is_some());
-        assert_eq!(holds(&[store("/a", false)]), Holds::default());
+        assert!(holds(&[store("/a", true), store("/b", true)], 0).storage.is_some());
+        assert_eq!(holds(&[store("/a", false)], 0), Holds::default());
     }
 
     #[test]
     fn everything_waits_for_a_scratch_that_hangs() {
-        let held = holds(&[disk("/s", DiskRole::Scratch, true)]).inputs();
+        let held = holds(&[disk("/s", DiskRole::Scratch, true)], 0).inputs();
         for phase in Phase::ALL {
             assert!(held.iter().any(|input| matches!(input,
                 Input::Hold { phase: of, waits_for: Some(_), .. } if *of == phase)));
@@ -237,14 +256,46 @@ pub struct Machine {
 pub fn machine() -> Option<Machine> {
     let mut system = System::new().ok()?;
     system.refresh_memory();
+    let limit = system.cgroup_limits();
     let me = sysinfo::get_current_pid().ok()?;
     let only_memory = ProcessRefreshKind::nothing().with_memory();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, only_memory);
     Some(Machine {
         cores: thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        memory: ByteSize(system.total_memory()),
+        memory: ByteSize(limit.map_or(system.total_memory(), |limit| limit.total_memory)),
         memory_available: ByteSize(system.available_memory()),
         memory_of_sealbox: ByteSize(system.process(me)?.memory()),
         kernel: System::kernel_version().ok()?,
+    })
+}
+
+/// Of this many cores none are kept back, of more one, of more yet two: below that the box has
+/// nothing else to do than to prove.
+const CORES_FOR_ONE: u32 = 4;
+const CORES_FOR_TWO: u32 = 8;
+/// What part of the memory is left to everything else.
+const RESERVED_MEMORY_PART: u64 = 16;
+
+/// What sealbox may use of this machine: what the configuration says, or what the machine (and the
+/// cgroup round it) has, less what is reserved.
+pub fn usable(config: &MachineConfig) -> Usable {
+    let found = machine();
+    let cores = found.as_ref().map_or(1, |machine| u32::try_from(machine.cores).unwrap_or(1));
+    let cores = config.cores.unwrap_or(cores);
+    let memory = config.memory.or(found.map(|machine| machine.memory)).unwrap_or_default();
+    let reserved = config.reserved_memory.unwrap_or(ByteSize(memory.0 / RESERVED_MEMORY_PART));
+    Usable {
+        memory: ByteSize(memory.0.saturating_sub(reserved.0)),
+        cores: cores.saturating_sub(reserved_cores(config, cores)),
+        gpus: config.gpus,
+    }
+}
+
+/// Cores that proving leaves alone.
+pub fn reserved_cores(config: &MachineConfig, cores: u32) -> u32 {
+    config.reserved_cores.unwrap_or(match cores {
+        0..CORES_FOR_ONE => 0,
+        CORES_FOR_ONE..CORES_FOR_TWO => 1,
+        CORES_FOR_TWO.. => 2,
     })
 }

@@ -6,6 +6,7 @@
 
 mod engine;
 mod load;
+mod machine;
 mod numbers;
 mod paths;
 mod problem;
@@ -25,8 +26,9 @@ use serde::Serialize;
 
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, SectorNumber};
+use crate::domain::needs::Need;
 use crate::domain::phase::{PerPhase, Phase};
-use crate::domain::units::SectorSize;
+use crate::domain::units::{ByteSize, SectorSize};
 
 pub use load::{BUILT_IN, SYSTEM_FILE};
 pub use problem::{ConfigErrors, Place, Problem};
@@ -53,6 +55,15 @@ pub struct Config {
     pub workers: Vec<WorkerGroup>,
     /// How many unfinished sectors of a size there may be; a size that is absent has no limit.
     pub max_outstanding: BTreeMap<SectorSize, u32>,
+    /// As that, for all sizes together; none: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_outstanding_in_all: Option<u32>,
+    pub machine: MachineConfig,
+    /// What this box's operator knows better than the tables.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeedConfig>,
+    /// What stays free of the scratch, whatever waits.
+    pub scratch_keep_free_bytes: u64,
     /// Sectors are ordered until this many were ordered in all.
     pub auto_pledge: u64,
     pub engine: EngineConfig,
@@ -86,6 +97,24 @@ pub struct WorkerGroup {
     /// The longest a thread of this group goes without looking for work.
     #[serde(rename = "wait_sec", serialize_with = "show::as_secs")]
     pub wait: Duration,
+}
+
+/// What of the machine sealbox may use. What is absent is asked of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct MachineConfig {
+    pub memory: Option<ByteSize>,
+    pub cores: Option<u32>,
+    pub gpus: u32,
+    pub reserved_memory: Option<ByteSize>,
+    pub reserved_cores: Option<u32>,
+}
+
+/// One `[[need]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NeedConfig {
+    pub size: SectorSize,
+    pub phase: Phase,
+    pub need: Need,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,6 +1,5 @@
 //! Which keys there are, and what each may be.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use super::paths;
 use super::problem::{Place, with_nearest};
 use super::reader::Got;
 use super::table::Table;
-use super::{Config, Source, WorkerGroup, engine};
+use super::{Config, Source, WorkerGroup, engine, machine};
 use crate::domain::ids::ActorId;
 use crate::domain::order::ORDER_LIMIT;
 use crate::domain::phase::Phase;
@@ -41,6 +40,7 @@ pub fn config(
 ) -> Config {
     let mut notes = without_effect(root);
     let Directories { data_dir, scratch, storage } = directories(root, base);
+    let (max_outstanding, max_outstanding_in_all) = machine::max_outstanding(root);
     let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
     Config {
         source,
@@ -51,7 +51,12 @@ pub fn config(
         storage,
         copy_limit_bytes_per_sec: copy_limit(root),
         workers: workers(root),
-        max_outstanding: max_outstanding(root),
+        max_outstanding,
+        max_outstanding_in_all,
+        machine: machine::machine(root),
+        needs: machine::needs(root),
+        scratch_keep_free_bytes: integer(root, "scratch_keep_free_mib", 0..=1 << 40, "MiB", 0)
+            << 20,
         auto_pledge: integer(root, "auto_pledge", 0..=ORDER_LIMIT, "sectors", 0),
         engine: engine::engine(root),
         chain: engine::chain(root),
@@ -238,23 +243,6 @@ fn default_workers() -> Vec<WorkerGroup> {
         group(&[Phase::P4]),
         group(&[Phase::P5, Phase::P6]),
     ]
-}
-
-fn max_outstanding(root: &Table) -> BTreeMap<SectorSize, u32> {
-    // The production sizes fill a disk with one sector.
-    let mut limits = BTreeMap::from([(SectorSize::GiB32, 1), (SectorSize::GiB64, 1)]);
-    root.table("max_outstanding", |table| {
-        for size in SectorSize::ALL {
-            let unit = "unfinished sectors; to take no work in, leave this out and pause intake \
-                        on the page";
-            if let Some(got) = table.integer(size.name(), 1..=ORDER_LIMIT, unit)
-                && let Ok(limit) = u32::try_from(got.value)
-            {
-                limits.insert(size, limit);
-            }
-        }
-    });
-    limits
 }
 
 fn listen(root: &Table) -> SocketAddr {

@@ -121,6 +121,15 @@ pub enum BoxEvent {
     IntakeResumed {
         by: String,
     },
+    /// Nothing more of this phase starts; what runs may end.
+    PhasePaused {
+        phase: Phase,
+        by: String,
+    },
+    PhaseResumed {
+        phase: Phase,
+        by: String,
+    },
     /// What no sector owned was deleted from scratch or storage.
     OrphanDeleted {
         path: PathBuf,

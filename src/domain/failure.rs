@@ -16,7 +16,9 @@ use super::planted::{Bug, planted};
 pub enum Class {
     /// May go away by itself: tried again, later and later, up to a limit.
     Transient,
-    /// Needs a person: a full disk, a permission, missing parameters, a wrong mount.
+    /// A disk is full: tried again for as long as it takes, and no sector is begun until then.
+    Space,
+    /// Needs a person: a permission, missing parameters, a wrong mount.
     Operator,
     /// This sector cannot go on as it is: redo from an earlier phase, or give it up.
     Sector,
@@ -25,11 +27,13 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Self; 4] = [Self::Transient, Self::Operator, Self::Sector, Self::Fatal];
+    pub const ALL: [Self; 5] =
+        [Self::Transient, Self::Space, Self::Operator, Self::Sector, Self::Fatal];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Transient => "transient",
+            Self::Space => "space",
             Self::Operator => "operator",
             Self::Sector => "sector",
             Self::Fatal => "fatal",
@@ -81,9 +85,10 @@ impl Failure {
         let path = path.as_ref();
         let (class, what, mend) = match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (
-                Class::Operator,
+                Class::Space,
                 format!("no space left on device while {doing}"),
-                "free space on this disk, then retry".to_owned(),
+                "free space on this disk: sealbox goes on by itself, or at once with Retry"
+                    .to_owned(),
             ),
             ErrorKind::PermissionDenied => (
                 Class::Operator,
@@ -149,6 +154,7 @@ pub const P1_REDOS: u32 = 1;
 /// | class     | P1, P3, P4, P5, P6               | P2                                       |
 /// |-----------|----------------------------------|------------------------------------------|
 /// | transient | again after 5, 20, 80 s; then a person | the same                           |
+/// | space     | again after 30 s, 2 min, then every 5 min | the same                        |
 /// | operator  | a person                         | a person                                 |
 /// | sector    | a person                         | again at once; twice: redo from P1, once |
 /// | fatal     | a person (and the box stops)     | the same                                 |
@@ -161,6 +167,13 @@ pub fn next_step(phase: Phase, class: Class, tries: u32, redos: u32) -> NextStep
         (Class::Transient, _) if tries < TRANSIENT_TRIES => {
             NextStep::RetryAfter(Duration::from_secs(5 * 4u64.pow(tries.saturating_sub(1))))
         }
+        // Without a limit: it costs nothing while there is no room. Admission asks for it before P1
+        // and P2 start, and P5 before it claims a storage.
+        (Class::Space, _) => NextStep::RetryAfter(match tries {
+            0 | 1 => Duration::from_secs(30),
+            2 => Duration::from_secs(120),
+            _ => Duration::from_secs(300),
+        }),
         (Class::Sector, Phase::P2) if tries < P2_TRIES => NextStep::RetryAfter(Duration::ZERO),
         (Class::Sector, Phase::P2) if redos < P1_REDOS => NextStep::RedoFromP1,
         (Class::Transient | Class::Operator | Class::Sector | Class::Fatal, _) => NextStep::Wait,
@@ -172,11 +185,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_class_is_tried_for_ever() {
-        for class in Class::ALL {
+    fn no_class_but_a_full_disk_is_tried_for_ever() {
+        for class in Class::ALL.into_iter().filter(|class| *class != Class::Space) {
             for phase in Phase::ALL {
                 assert_eq!(next_step(phase, class, TRANSIENT_TRIES, P1_REDOS), NextStep::Wait);
             }
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_looked_at_again_for_as_long_as_it_takes() {
+        let five_minutes = NextStep::RetryAfter(Duration::from_secs(300));
+        for phase in Phase::ALL {
+            assert_eq!(next_step(phase, Class::Space, 10_000, P1_REDOS), five_minutes);
         }
     }
 

@@ -7,6 +7,7 @@ pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod layout;
+pub mod needs;
 pub mod order;
 pub mod phase;
 pub mod pipeline;

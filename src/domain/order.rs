@@ -1,11 +1,12 @@
 //! The box's own state: its orders, its next sector number, whether it takes work in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::event::{BoxEvent, Entry, Event, Happened};
 use super::ids::{OrderId, SectorNumber};
+use super::phase::Phase;
 use super::units::{SectorSize, Seq, Timestamp};
 
 /// The most sectors one order may ask for.
@@ -34,6 +35,8 @@ pub struct BoxState {
     pub next_order: u64,
     pub orders: BTreeMap<OrderId, Order>,
     pub intake_paused: bool,
+    /// Phases that a person paused: what runs may end, nothing of them starts.
+    pub paused: BTreeSet<Phase>,
     /// Sectors ever ordered, the cancelled ones too: `auto_pledge` does not order again what a
     /// person took back.
     pub ordered: u64,
@@ -73,6 +76,12 @@ impl BoxState {
             }
             Happened::Box(BoxEvent::IntakePaused { .. }) => next.intake_paused = true,
             Happened::Box(BoxEvent::IntakeResumed { .. }) => next.intake_paused = false,
+            Happened::Box(BoxEvent::PhasePaused { phase, .. }) => {
+                next.paused.insert(*phase);
+            }
+            Happened::Box(BoxEvent::PhaseResumed { phase, .. }) => {
+                next.paused.remove(phase);
+            }
             Happened::Box(BoxEvent::OrphanDeleted { .. }) => {}
             Happened::Sector { number, event: Event::Issued { order, .. } } => {
                 if number.0 != self.next_number {

@@ -34,6 +34,8 @@ pub enum Bug {
     AnswersBeforeCommit,
     /// The loop leaves the chain's errand running when the sector is given up.
     ErrandOutlivesItsNeed,
+    /// `admission::intake` takes the free scratch for its own, whatever is reserved of it.
+    ReservesNothing,
     /// P6 deletes without looking at the stored copy.
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
@@ -41,7 +43,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -56,6 +58,7 @@ impl Bug {
         Self::ActsBeforeCommit,
         Self::AnswersBeforeCommit,
         Self::ErrandOutlivesItsNeed,
+        Self::ReservesNothing,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
     ];

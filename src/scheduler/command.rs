@@ -38,6 +38,17 @@ pub enum Command {
     },
     PauseIntake,
     ResumeIntake,
+    /// Start nothing more of this phase; what runs may end.
+    PausePhase {
+        phase: Phase,
+    },
+    ResumePhase {
+        phase: Phase,
+    },
+    /// Pause the intake and every phase: the box comes to rest.
+    Drain,
+    /// Resume the intake and every phase.
+    ResumeAll,
     /// Put on record that an orphan is deleted. Refused while a sector of this number is in flight.
     RecordOrphan {
         path: PathBuf,
@@ -61,6 +72,13 @@ pub enum Done {
     },
     IntakePaused,
     IntakeResumed,
+    PhasePaused(Phase),
+    PhaseResumed(Phase),
+    /// So many attempts still run.
+    Draining {
+        running: usize,
+    },
+    AllResumed,
     OrphanRecorded {
         path: PathBuf,
         bytes: u64,

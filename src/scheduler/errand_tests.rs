@@ -79,6 +79,9 @@ async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
         sector_size: SectorSize::KiB2,
         simulated: true,
         max_outstanding: BTreeMap::new(),
+        max_outstanding_in_all: None,
+        needs: std::sync::Arc::default(),
+        machine: None,
         auto_pledge: 1,
     };
     let core = Core::new(settings, &[(Phase::ALL.into(), 1)], Past::default());

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::oneshot;
 
 use super::core::{Cause, WorkerId};
+use crate::domain::admission::Room;
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
@@ -28,6 +29,8 @@ pub enum Input {
     Hold { phase: Phase, cause: Cause, waits_for: Option<String> },
     /// The storage that does not answer now.
     StorageHangs { roots: BTreeSet<PathBuf> },
+    /// How the scratch was found.
+    Room(Room),
     /// The chain gives no answer (or does again).
     ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
 }

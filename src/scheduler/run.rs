@@ -268,6 +268,10 @@ impl Loop {
                 self.view_stale = true;
                 self.s.core.storage_hangs(roots);
             }
+            Input::Room(room) => {
+                self.view_stale = true;
+                self.s.core.room(room);
+            }
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;
                 match failure {

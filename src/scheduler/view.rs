@@ -1,6 +1,6 @@
 //! The box at a moment, for pages and API: made by the scheduler, read by everyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::order::Order;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
-use crate::domain::units::{SectorSize, Seq, Timestamp};
+use crate::domain::units::{ByteSize, SectorSize, Seq, Timestamp};
 
 /// At most this many sectors are listed in a view; the lists behind them are paged.
 pub const LISTED: usize = 50;
@@ -39,6 +39,14 @@ pub struct BoxView {
     pub intake_paused: bool,
     /// Phases that may not start now, each with what it waits for.
     pub held: BTreeMap<Phase, String>,
+    /// Of those, what a person paused.
+    pub paused: BTreeSet<Phase>,
+    /// Tasks that a free worker could take, and what they wait for; at most [`LISTED`].
+    pub waits: Vec<WaitView>,
+    /// What the next sector waits for beside the throttle.
+    pub intake_waits: Option<String>,
+    /// What sectors in flight may still add to the scratch; none if it is not limited.
+    pub reserved_bytes: Option<ByteSize>,
     /// Stop was asked for: nothing new starts.
     pub stopping: bool,
     /// Why sealbox restarts itself when what runs has ended; nothing new starts until then.
@@ -91,6 +99,15 @@ impl ThrottleView {
     }
 }
 
+/// A task that waits although a worker is free.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitView {
+    pub sector: SectorNumber,
+    pub phase: Phase,
+    /// As in "needs 64 GiB of memory, 12 GiB are left".
+    pub why: String,
+}
+
 /// What a disk is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,4 +150,7 @@ pub struct DiskView {
     pub trouble: Option<Failure>,
     /// It does not answer: nothing is begun on it until it does.
     pub hung: bool,
+    /// Of a scratch: what each sector holds of it.
+    #[serde(skip)]
+    pub held: BTreeMap<SectorNumber, ByteSize>,
 }

@@ -1,5 +1,6 @@
 //! What disk a path is on, how full it is, and whether it can be written to.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::SectorNumber;
+use crate::domain::layout::{self, Scratch};
 use crate::domain::units::ByteSize;
 use crate::durable::{sync_dir, write_atomic};
 
@@ -63,6 +66,39 @@ pub fn available(path: &Path) -> Result<ByteSize, Failure> {
     let stat = rustix::fs::statvfs(path)
         .map_err(|errno| Failure::io("looking at the disk", path, &errno.into()))?;
     Ok(ByteSize(stat.f_bavail.saturating_mul(stat.f_frsize)))
+}
+
+/// What each sector's files take of this scratch, by blocks. What cannot be read counts nothing:
+/// then more is reserved, not less. Blocks for as long as the file system does.
+pub fn held_by_sectors(scratch: &Scratch) -> BTreeMap<SectorNumber, ByteSize> {
+    let mut held: BTreeMap<SectorNumber, ByteSize> = BTreeMap::new();
+    for parent in scratch.parents() {
+        for (name, path) in entries(&parent) {
+            // What waits to be deleted, or is deleted now, is nobody's reservation.
+            if let Some(sector) = layout::sector_of(&name) {
+                held.entry(sector.number).or_default().0 += blocks(&path);
+            }
+        }
+    }
+    held
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+}
+
+/// A sector's replica is a file, its cache a directory of files.
+fn blocks(path: &Path) -> u64 {
+    const BLOCK: u64 = 512;
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => entries(path)
+            .filter_map(|(_, file)| fs::symlink_metadata(file).ok())
+            .map(|found| found.blocks() * BLOCK)
+            .sum(),
+        Ok(found) => found.blocks() * BLOCK,
+        Err(_) => 0,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -253,6 +253,16 @@ pub fn done_words(done: &Done) -> String {
         }
         Done::IntakePaused => "Intake is paused: no new sector is issued.".to_owned(),
         Done::IntakeResumed => "Intake is open again.".to_owned(),
+        Done::PhasePaused(phase) => {
+            format!("{phase} is paused: what runs may end, nothing more of it starts.")
+        }
+        Done::PhaseResumed(phase) => format!("{phase} goes on."),
+        Done::Draining { running: 0 } => "The box is at rest: nothing runs.".to_owned(),
+        Done::Draining { running } => format!(
+            "Draining: {} may end, nothing more starts.",
+            plural(*running as u64, "attempt", "attempts")
+        ),
+        Done::AllResumed => "Intake and all phases go on.".to_owned(),
         Done::OrphanRecorded { path, bytes } => {
             format!("{} ({}) is deleted.", path.display(), ByteSize(*bytes))
         }

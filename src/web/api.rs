@@ -42,6 +42,10 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/tasks", get(tasks))
         .route("/api/v1/intake/pause", post(pause))
         .route("/api/v1/intake/resume", post(resume))
+        .route("/api/v1/phases/{phase}/pause", post(pause_phase))
+        .route("/api/v1/phases/{phase}/resume", post(resume_phase))
+        .route("/api/v1/drain", post(drain))
+        .route("/api/v1/resume", post(resume_all))
         .route("/api/v1/orphans", get(orphans))
         .route("/api/v1/orphans/delete", post(delete_orphan))
         .route("/api/v1/params", get(parameters))
@@ -157,6 +161,32 @@ async fn resume(State(state): State<WebState>, headers: HeaderMap) -> Answer {
     carry_out(&state, &headers, Command::ResumeIntake).await
 }
 
+async fn pause_phase(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    Named(name): Named,
+) -> Answer {
+    let phase = lookup::phase(&name)?;
+    carry_out(&state, &headers, Command::PausePhase { phase }).await
+}
+
+async fn resume_phase(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    Named(name): Named,
+) -> Answer {
+    let phase = lookup::phase(&name)?;
+    carry_out(&state, &headers, Command::ResumePhase { phase }).await
+}
+
+async fn drain(State(state): State<WebState>, headers: HeaderMap) -> Answer {
+    carry_out(&state, &headers, Command::Drain).await
+}
+
+async fn resume_all(State(state): State<WebState>, headers: HeaderMap) -> Answer {
+    carry_out(&state, &headers, Command::ResumeAll).await
+}
+
 async fn carry_out(state: &WebState, headers: &HeaderMap, command: Command) -> Answer {
     let done = state.handle.command(command, by(headers)).await?;
     Ok(Json(done_json(&done)).into_response())
@@ -173,6 +203,10 @@ fn done_json(done: &Done) -> Value {
         Done::Aborted { sector, now } => json!({ "aborted": sector, "now": now }),
         Done::IntakePaused => json!({ "intake": "paused" }),
         Done::IntakeResumed => json!({ "intake": "open" }),
+        Done::PhasePaused(phase) => json!({ "paused": phase }),
+        Done::PhaseResumed(phase) => json!({ "resumed": phase }),
+        Done::Draining { running } => json!({ "draining": { "running": running } }),
+        Done::AllResumed => json!({ "resumed": "all" }),
         Done::OrphanRecorded { path, bytes } => json!({ "deleted": path, "bytes": bytes }),
     }
 }

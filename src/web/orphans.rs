@@ -198,7 +198,7 @@ async fn on_thread<T: Send + 'static>(
     thread::Builder::new().name("orphan".to_owned()).spawn(run).map_err(|_| no_thread())?;
     done.await.map_err(|_| no_thread())?.map_err(|failure| {
         let status = match failure.class {
-            Class::Operator => StatusCode::CONFLICT,
+            Class::Operator | Class::Space => StatusCode::CONFLICT,
             Class::Transient | Class::Sector | Class::Fatal => StatusCode::SERVICE_UNAVAILABLE,
         };
         let file = failure.file.as_ref().map(|file| format!(" ({})", file.display()));

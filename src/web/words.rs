@@ -93,6 +93,8 @@ fn box_words(event: &BoxEvent) -> String {
         BoxEvent::Cancelled { order, by } => format!("order {order} cancelled by {by}"),
         BoxEvent::IntakePaused { by } => format!("intake paused by {by}"),
         BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
+        BoxEvent::PhasePaused { phase, by } => format!("{phase} paused by {by}"),
+        BoxEvent::PhaseResumed { phase, by } => format!("{phase} resumed by {by}"),
         BoxEvent::OrphanDeleted { path, bytes, by } => {
             format!("orphan {} ({}) deleted by {by}", path.display(), ByteSize(*bytes))
         }
@@ -217,6 +219,7 @@ fn given_up(because: &GiveUp) -> String {
 pub fn class_words(class: Class) -> &'static str {
     match class {
         Class::Transient => "tried again by itself, and still failing",
+        Class::Space => "goes on by itself once there is room",
         Class::Operator => "needs a person",
         Class::Sector => "this sector cannot go on as it is",
         Class::Fatal => "the box has stopped taking work",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::load::{self, Environment};
 use super::*;
+use crate::domain::needs::Cores;
 
 const FLEET: &str = r#"
     scheduler_url = "http://10.10.19.17:3456"
@@ -111,6 +112,12 @@ fn the_examples_in_the_repositorys_file_hold() {
     assert_eq!(config.scratch, Path::new("/mnt/md1/sealbox"));
     assert_eq!(config.storage, [Path::new("/mnt/storage/sealbox")]);
     assert_eq!(config.max_outstanding.len(), 5);
+    assert_eq!(config.max_outstanding_in_all, Some(100));
+    assert_eq!(config.machine.reserved_cores, Some(1));
+    let [NeedConfig { size: SectorSize::GiB32, phase: Phase::P4, need }] = config.needs[..] else {
+        panic!("{:?}", config.needs)
+    };
+    assert_eq!((need.memory, need.cores), (ByteSize(62 << 30), Cores::Pool));
     let EngineConfig::Simulated(simulated) = config.engine else { panic!("not simulated") };
     let failure = SimulatedFailure {
         sector: Some(SectorNumber(3)),

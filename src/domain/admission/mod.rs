@@ -1,6 +1,7 @@
-//! What may start now: the throttle, the worker groups and the back-off are decided here and
-//! nowhere else.
+//! What may start now: the throttle, the worker groups, the machine, the scratch and the back-off
+//! are decided here and nowhere else.
 
+mod fit;
 #[cfg(test)]
 mod tests;
 
@@ -9,21 +10,29 @@ use std::ops::Bound;
 
 use serde::Serialize;
 
+use super::failure::Class;
 use super::ids::{OrderId, SectorNumber};
 use super::order::Order;
 use super::phase::{PerPhase, Phase};
 #[cfg(test)]
 use super::planted::{Bug, planted};
 use super::sector::{Sector, Stage, Work};
-use super::units::{SectorSize, Timestamp};
+use super::units::{ByteSize, SectorSize, Timestamp};
+use fit::Left;
+
+pub use fit::{Bounds, Room, Wait};
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
 /// decision costs what it starts and not what there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Queue {
-    ready: PerPhase<BTreeSet<SectorNumber>>,
+    ready: PerPhase<BTreeMap<SectorNumber, SectorSize>>,
     /// Failed attempts that are tried again, by when.
-    later: BTreeSet<(Timestamp, Phase, SectorNumber)>,
+    later: BTreeMap<(Timestamp, Phase, SectorNumber), SectorSize>,
+    /// Sectors in flight: the scratch is reserved for them.
+    making: BTreeMap<SectorNumber, SectorSize>,
+    /// Sectors that met a full disk and try again when there is room.
+    cramped: BTreeMap<SectorNumber, SectorSize>,
     outstanding: BTreeMap<SectorSize, u64>,
     counts: Counts,
 }
@@ -68,13 +77,18 @@ impl Queue {
         self.outstanding.get(&size).copied().unwrap_or(0)
     }
 
+    /// Sectors that the scratch is reserved for.
+    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, SectorSize)> + '_ {
+        self.making.iter().map(|(number, size)| (*number, *size))
+    }
+
     /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
     pub fn next_wake(&self, now: Timestamp) -> Option<Timestamp> {
         #[cfg(test)]
         let now = if planted(Bug::WakesForThePast) { Timestamp(0) } else { now };
         let after_now =
             (Bound::Excluded((now, Phase::P6, SectorNumber(u64::MAX))), Bound::Unbounded);
-        self.later.range(after_now).next().map(|(at, _, _)| *at)
+        self.later.range(after_now).next().map(|((at, _, _), _)| *at)
     }
 
     fn shift(&mut self, sector: &Sector, add: bool) {
@@ -92,6 +106,12 @@ impl Queue {
         step(&mut self.counts.in_flight, add);
         if sector.failures().next().is_some() {
             step(&mut self.counts.needs_you, add);
+        }
+        // P2 is the last phase that adds to the scratch, and P6 only takes away. But the disk was
+        // looked at before that, perhaps: the reservation ends when nothing of the sector is left.
+        put(&mut self.making, number, sector.size, add);
+        if waits_for_space(sector) {
+            put(&mut self.cramped, number, sector.size, add);
         }
         match &sector.stage {
             Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
@@ -118,13 +138,13 @@ impl Queue {
                     step(&mut counts.queued, add);
                     match not_before {
                         _ if !startable => {}
-                        None => put(&mut self.ready[phase], number, add),
-                        Some(at) => put(&mut self.later, (*at, phase, number), add),
+                        None => put(&mut self.ready[phase], number, sector.size, add),
+                        Some(at) => put(&mut self.later, (*at, phase, number), sector.size, add),
                     }
                 }
                 #[cfg(test)]
                 Work::Running { .. } if planted(Bug::DoubleStart) => {
-                    put(&mut self.ready[phase], number, add);
+                    put(&mut self.ready[phase], number, sector.size, add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -137,12 +157,23 @@ fn step(count: &mut u64, add: bool) {
     *count = if add { *count + 1 } else { count.saturating_sub(1) };
 }
 
-fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, add: bool) {
+fn put<K: Ord>(map: &mut BTreeMap<K, SectorSize>, key: K, size: SectorSize, add: bool) {
     if add {
-        set.insert(item);
+        map.insert(key, size);
     } else {
-        set.remove(&item);
+        map.remove(&key);
     }
+}
+
+fn waits_for_space(sector: &Sector) -> bool {
+    sector.giving_up.is_none()
+        && sector.stage.works().any(|(phase, work)| match work {
+            Work::Ready { tries, .. } => {
+                let last = sector.tasks[phase].last_failure.as_ref();
+                *tries > 0 && last.is_some_and(|failure| failure.class == Class::Space)
+            }
+            Work::Running { .. } | Work::Failed { .. } => false,
+        })
 }
 
 /// Workers that support the same phases.
@@ -159,7 +190,10 @@ pub struct Capacity {
     pub groups: Vec<Group>,
     /// The throttle: how many sectors of a size may be outstanding. No entry: no limit.
     pub max_outstanding: BTreeMap<SectorSize, u64>,
+    /// As that, for all sizes together.
+    pub max_outstanding_in_all: Option<u64>,
     pub intake_open: bool,
+    pub bounds: Bounds,
     /// Phases that may not start now: what they need is still being made.
     pub held: BTreeSet<Phase>,
     /// Single tasks that may not start now: the mount that they need does not answer.
@@ -186,39 +220,61 @@ pub enum Start {
 /// What finishes a sector and frees disk comes first; labelling, which takes disk, last.
 const BY_URGENCY: [Phase; 6] = [Phase::P6, Phase::P5, Phase::P4, Phase::P3, Phase::P2, Phase::P1];
 
-/// What may start now, in the order in which to start it.
+/// What was decided: what starts, in this order, and why other things do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admitted {
+    pub starts: Vec<Start>,
+    /// Tasks that a free worker could take and that do not fit, at most [`WAITS`].
+    pub waits: BTreeMap<(SectorNumber, Phase), Wait>,
+    /// What an order waits for that the throttle and P1's workers would let go on.
+    pub intake: Option<Wait>,
+}
+
+/// At most this many waiting tasks are told about.
+pub const WAITS: usize = 100;
+
+/// What may start now.
 pub fn admit(
     queue: &Queue,
     orders: &BTreeMap<OrderId, Order>,
     capacity: &Capacity,
     now: Timestamp,
-) -> Vec<Start> {
-    let mut starts = tasks(queue, capacity, now);
+) -> Admitted {
+    let mut admitted = Admitted::default();
+    tasks(queue, capacity, now, &mut admitted);
     if capacity.intake_open {
-        starts.extend(intake(queue, orders, capacity));
+        intake(queue, orders, capacity, &mut admitted);
     }
-    starts
+    admitted
 }
 
-fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp) -> Vec<Start> {
+fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admitted) {
     let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
-    let mut starts = Vec::new();
+    let mut left = Left::of(&capacity.bounds);
     for phase in BY_URGENCY.into_iter().filter(|phase| !capacity.held.contains(phase)) {
         let due = queue
             .later
             .iter()
-            .take_while(|(at, _, _)| *at <= now)
-            .filter(|(_, of, _)| *of == phase)
-            .map(|(_, _, number)| number);
-        // A set keeps the oldest sector first.
-        let waits = |sector: &&SectorNumber| capacity.held_tasks.contains(&(phase, **sector));
-        for sector in queue.ready[phase].iter().chain(due).filter(|sector| !waits(sector)) {
+            .take_while(|((at, _, _), _)| *at <= now)
+            .filter(|((_, of, _), _)| *of == phase)
+            .map(|((_, _, number), size)| (number, size));
+        // A map keeps the oldest sector first.
+        let startable = |sector: &SectorNumber| !capacity.held_tasks.contains(&(phase, *sector));
+        let ready = queue.ready[phase].iter().chain(due).filter(|(sector, _)| startable(sector));
+        for (&sector, &size) in ready {
             let Some(group) = group_for(phase, capacity, &free) else { break };
-            free[group] -= 1;
-            starts.push(Start::Task { sector: *sector, phase, group });
+            match left.take(sector, size, phase) {
+                Ok(()) => {
+                    free[group] -= 1;
+                    admitted.starts.push(Start::Task { sector, phase, group });
+                }
+                Err(wait) if admitted.waits.len() < WAITS => {
+                    admitted.waits.insert((sector, phase), wait);
+                }
+                Err(_) => {}
+            }
         }
     }
-    starts
 }
 
 /// The free group with the fewest other phases: who can do everything is kept for everything.
@@ -228,28 +284,48 @@ fn group_for(phase: Phase, capacity: &Capacity, free: &[usize]) -> Option<usize>
     groups.filter(able).min_by_key(|(_, group)| group.phases.len()).map(|(index, _)| index)
 }
 
-/// Which orders may issue a sector. Unfinished at or over the limit: nothing new is issued. And
-/// never more than P1's workers can take up, so that a ticket is fresh when it is used.
-fn intake(queue: &Queue, orders: &BTreeMap<OrderId, Order>, capacity: &Capacity) -> Vec<Start> {
+/// Which orders may issue a sector. Unfinished at or over the limit: nothing new is issued. Never
+/// more than P1's workers can take up, so that a ticket is fresh when it is used; never one that
+/// the scratch has no room for; and none while another met a full disk, whichever disk that is.
+fn intake(
+    queue: &Queue,
+    orders: &BTreeMap<OrderId, Order>,
+    capacity: &Capacity,
+    admitted: &mut Admitted,
+) {
+    if let Some(sector) = queue.cramped.keys().next() {
+        admitted.intake = Some(Wait::FullDisk { sector: *sector });
+        return;
+    }
     let mut outstanding = queue.outstanding.clone();
+    let mut in_all: u64 = outstanding.values().sum();
     let p1 = queue.counts.phases[Phase::P1];
     // A failed P1 counts: a scratch that is gone would otherwise fail the whole order, one by one.
     let mut waiting = queue.counts.drawing_ticket + p1.queued + p1.failed;
     let take_up = capacity.total_for(Phase::P1);
-    let mut starts = Vec::new();
+    let limit_in_all = capacity.max_outstanding_in_all.unwrap_or(u64::MAX);
+    let mut room = capacity.bounds.unreserved(queue.making());
     for order in orders.values() {
         let held = outstanding.entry(order.size).or_default();
         let limit = capacity.max_outstanding.get(&order.size).copied().unwrap_or(u64::MAX);
         #[cfg(test)]
         let limit = limit.saturating_add(u64::from(planted(Bug::ThrottleOffByOne)));
+        let need = capacity.bounds.needs.scratch(order.size);
         for _ in order.issued..order.count {
-            if *held >= limit || waiting >= take_up {
+            if *held >= limit || in_all >= limit_in_all || waiting >= take_up {
                 break;
             }
+            if let Some(free) = room.filter(|free| need.0 > *free) {
+                // Kept for it: a smaller size that fits would take it away for ever.
+                room = Some(0);
+                admitted.intake.get_or_insert(Wait::Scratch { need, free: ByteSize(free) });
+                break;
+            }
+            room = room.map(|free| free - need.0);
             *held += 1;
+            in_all += 1;
             waiting += 1;
-            starts.push(Start::Issue { order: order.id, size: order.size });
+            admitted.starts.push(Start::Issue { order: order.id, size: order.size });
         }
     }
-    starts
 }

@@ -58,7 +58,7 @@ impl Yard {
     }
 
     fn admit(&self, capacity: &Capacity) -> Vec<Start> {
-        admit(&self.queue, &self.state.orders, capacity, NOW)
+        admit(&self.queue, &self.state.orders, capacity, NOW).starts
     }
 }
 
@@ -79,8 +79,7 @@ fn capacity(groups: &[Group], limits: &[(SectorSize, u64)]) -> Capacity {
         groups: groups.to_vec(),
         max_outstanding: limits.iter().copied().collect(),
         intake_open: true,
-        held: BTreeSet::new(),
-        held_tasks: BTreeSet::new(),
+        ..Capacity::default()
     }
 }
 
@@ -191,7 +190,7 @@ fn a_transient_failure_waits_for_its_time() {
     let due = yard.queue.next_wake(NOW).expect("a back-off was begun");
     assert!(due > NOW);
     assert_eq!(yard.queue.next_wake(due), None, "what is due waits for a worker, not for a clock");
-    let later = admit(&yard.queue, &yard.state.orders, &capacity, due);
+    let later = admit(&yard.queue, &yard.state.orders, &capacity, due).starts;
     let start = Start::Task { sector: SectorNumber(number), phase: Phase::P1, group: 0 };
     assert_eq!(later, [start]);
 }

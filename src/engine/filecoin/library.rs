@@ -58,6 +58,7 @@ pub fn failed(doing: &str, at: &Path, error: &anyhow::Error, otherwise: Class) -
 fn mend(class: Class) -> &'static str {
     match class {
         Class::Transient => "sealbox tries again by itself; if it stays, read the detail",
+        Class::Space => "free space on this disk: sealbox goes on by itself",
         Class::Operator => "read the detail, mend it, then retry",
         Class::Sector => {
             "retry once; if it fails again, check memory and the scratch disk (`dmesg`), then \

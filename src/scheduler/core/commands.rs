@@ -29,6 +29,14 @@ impl Core {
                         mend: format!("order 1 to {ORDER_LIMIT} at a time"),
                     });
                 }
+                if let Some(machine) = &self.settings.machine
+                    && let Some(what) = self.settings.needs.never_fits(size, machine)
+                {
+                    let mend = "order a size that fits; `[[need]]` and `[machine]` in \
+                                appliance.toml say what sealbox plans with"
+                        .to_owned();
+                    return Err(Refusal::Invalid { what, mend });
+                }
                 if self.box_state.orders.len() >= OPEN_ORDERS_LIMIT {
                     return Err(Refusal::Conflict {
                         what: format!("{OPEN_ORDERS_LIMIT} orders are open already"),
@@ -75,6 +83,24 @@ impl Core {
                 }
                 Ok(Done::IntakeResumed)
             }
+            Command::PausePhase { phase } => {
+                self.pause_phase(phase, &by, now);
+                Ok(Done::PhasePaused(phase))
+            }
+            Command::ResumePhase { phase } => {
+                self.resume_phase(phase, &by, now);
+                Ok(Done::PhaseResumed(phase))
+            }
+            Command::Drain => {
+                self.command(&Command::PauseIntake, &by, now)?;
+                Phase::ALL.into_iter().for_each(|phase| self.pause_phase(phase, &by, now));
+                Ok(Done::Draining { running: self.running() })
+            }
+            Command::ResumeAll => {
+                self.command(&Command::ResumeIntake, &by, now)?;
+                Phase::ALL.into_iter().for_each(|phase| self.resume_phase(phase, &by, now));
+                Ok(Done::AllResumed)
+            }
             Command::RecordOrphan { ref path, bytes, sector } => {
                 if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
                     return Err(Refusal::Conflict {
@@ -86,6 +112,18 @@ impl Core {
                 self.box_event(BoxEvent::OrphanDeleted { path: path.clone(), bytes, by }, now);
                 Ok(Done::OrphanRecorded { path, bytes })
             }
+        }
+    }
+
+    fn pause_phase(&mut self, phase: Phase, by: &str, now: Timestamp) {
+        if !self.box_state.paused.contains(&phase) {
+            self.box_event(BoxEvent::PhasePaused { phase, by: by.to_owned() }, now);
+        }
+    }
+
+    fn resume_phase(&mut self, phase: Phase, by: &str, now: Timestamp) {
+        if self.box_state.paused.contains(&phase) {
+            self.box_event(BoxEvent::PhaseResumed { phase, by: by.to_owned() }, now);
         }
     }
 

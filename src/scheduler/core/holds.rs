@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Cause, Core};
+use crate::domain::admission::Room;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Cleaning, Sector, Stage};
@@ -31,6 +33,16 @@ impl Core {
         self.hung = hung;
     }
 
+    /// Takes note of how the scratch was found.
+    pub fn room(&mut self, room: Room) {
+        self.room = Some(Arc::new(room));
+    }
+
+    pub(super) fn held_phases(&self) -> BTreeSet<Phase> {
+        let held = self.held.keys().map(|(phase, _)| *phase);
+        held.chain(self.box_state.paused.iter().copied()).collect()
+    }
+
     /// Why phases wait, all causes of each in one.
     pub(super) fn held_words(&self) -> BTreeMap<Phase, String> {
         let mut words: BTreeMap<Phase, String> = BTreeMap::new();
@@ -41,6 +53,9 @@ impl Core {
                 all.push_str(why);
             }
         };
+        for phase in &self.box_state.paused {
+            add(&mut words, *phase, "paused by a person");
+        }
         for ((phase, _), why) in &self.held {
             add(&mut words, *phase, why);
         }

@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::admission::{Capacity, Group, Queue, Start, admit};
+use crate::domain::admission::{Admitted, Bounds, Capacity, Group, Queue, Room, Start, admit};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, OrderId, SectorNumber};
+use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::{BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
@@ -30,7 +31,12 @@ pub struct Settings {
     pub sector_size: SectorSize,
     pub simulated: bool,
     pub max_outstanding: BTreeMap<SectorSize, u64>,
+    /// As that, for all sizes together.
+    pub max_outstanding_in_all: Option<u64>,
     pub auto_pledge: u64,
+    pub needs: Arc<Needs>,
+    /// What may be used of the machine; none: not limited.
+    pub machine: Option<Machine>,
 }
 
 /// What a phase is held back by. It may be several at once.
@@ -116,6 +122,10 @@ pub struct Core {
     held: BTreeMap<(Phase, Cause), String>,
     /// Storage that does not answer: what is stored there is not touched.
     hung: BTreeSet<PathBuf>,
+    /// The scratch, as last looked at; none: not limited.
+    room: Option<Arc<Room>>,
+    /// What waits for which want, as decided last.
+    waiting: Admitted,
     entries: Vec<Entry>,
     changed: BTreeMap<SectorNumber, Arc<Sector>>,
     effects: Vec<(SectorNumber, Effect)>,
@@ -141,6 +151,8 @@ impl Core {
             halted: None,
             held: BTreeMap::new(),
             hung: BTreeSet::new(),
+            room: None,
+            waiting: Admitted::default(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
             effects: Vec::new(),
@@ -267,12 +279,14 @@ impl Core {
         if self.stopping || self.is_suspect() || self.halted.is_some() {
             return;
         }
-        for start in admit(&self.queue, &self.box_state.orders, &self.capacity(), now) {
+        let mut admitted = admit(&self.queue, &self.box_state.orders, &self.capacity(), now);
+        for start in std::mem::take(&mut admitted.starts) {
             match start {
                 Start::Issue { order, size } => self.issue(order, size, now),
                 Start::Task { sector, phase, group } => self.start(sector, phase, group, now),
             }
         }
+        self.waiting = admitted;
     }
 
     /// Takes what was decided. The caller makes it durable, then acts.
@@ -292,6 +306,11 @@ impl Core {
         self.halted.as_ref()
     }
 
+    #[cfg(test)]
+    pub(super) fn room_seen(&self) -> Option<&Room> {
+        self.room.as_deref()
+    }
+
     /// The state in flight and both indexes of it, for the simulation to compare.
     #[cfg(test)]
     pub(super) fn insides(
@@ -309,9 +328,24 @@ impl Core {
         Capacity {
             groups: self.crews.iter().map(group).collect(),
             max_outstanding: self.settings.max_outstanding.clone(),
+            max_outstanding_in_all: self.settings.max_outstanding_in_all,
             intake_open: !self.box_state.intake_paused,
-            held: self.held.keys().map(|(phase, _)| *phase).collect(),
+            bounds: self.bounds(),
+            held: self.held_phases(),
             held_tasks: self.held_tasks(),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let running = |worker: &Worker| {
+            let Doing { sector, phase, .. } = worker.doing?;
+            Some((sector, self.sectors.get(&sector)?.size, phase))
+        };
+        Bounds {
+            needs: self.settings.needs.clone(),
+            machine: self.settings.machine,
+            scratch: self.room.clone(),
+            running: self.workers.iter().filter_map(running).collect(),
         }
     }
 

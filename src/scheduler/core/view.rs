@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Core, Worker};
+use crate::domain::admission::Wait;
 use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
-use crate::domain::units::{SectorSize, Timestamp};
-use crate::scheduler::view::{BoxView, LISTED, ThrottleView, WorkerView};
+use crate::domain::units::{ByteSize, SectorSize, Timestamp};
+use crate::scheduler::view::{BoxView, LISTED, ThrottleView, WaitView, WorkerView};
 
 impl Core {
     /// The box as it is. What only the edge knows (chain trouble, a store that cannot be written)
@@ -30,12 +32,31 @@ impl Core {
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
             held: self.held_words(),
+            paused: self.box_state.paused.clone(),
+            waits: self.waits(),
+            intake_waits: self.waiting.intake.as_ref().map(ToString::to_string),
+            reserved_bytes: self.reserved().map(ByteSize),
             stopping: self.stopping,
             suspect: self.suspect.clone(),
             behind: None,
             trouble: self.halted.clone(),
             report: self.report.clone(),
         }
+    }
+
+    fn waits(&self) -> Vec<WaitView> {
+        let view = |((sector, phase), wait): (&(SectorNumber, Phase), &Wait)| WaitView {
+            sector: *sector,
+            phase: *phase,
+            why: wait.to_string(),
+        };
+        self.waiting.waits.iter().map(view).take(LISTED).collect()
+    }
+
+    /// What sectors in flight may still add to the scratch.
+    fn reserved(&self) -> Option<u64> {
+        let bounds = self.room.as_ref().map(|_| self.bounds())?;
+        Some(self.queue.making().map(|(number, size)| bounds.reserved(number, size)).sum())
     }
 
     /// What runs comes first: where many wait, it would not be seen otherwise.

@@ -55,7 +55,11 @@ impl Run {
             | Command::Abort { .. }
             | Command::RecordOrphan { .. }
             | Command::PauseIntake
-            | Command::ResumeIntake => 0,
+            | Command::ResumeIntake
+            | Command::PausePhase { .. }
+            | Command::ResumePhase { .. }
+            | Command::Drain
+            | Command::ResumeAll => 0,
         });
         counts.sum()
     }
@@ -80,8 +84,10 @@ impl Run {
             let view = process.core.view(self.world.now);
             if !view.attention.is_empty() {
                 process.asks.push_back(Command::RetryAll);
-            } else if view.intake_paused {
-                process.asks.push_back(Command::ResumeIntake);
+            } else if view.intake_paused || !view.paused.is_empty() {
+                process.asks.push_back(Command::ResumeAll);
+            } else if process.core.room_seen() != self.world.room().as_ref() {
+                self.world.look_at_the_scratch();
             } else if let Some(wake) = process.core.next_wake(self.world.now) {
                 self.world.now = wake;
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
+use crate::domain::units::ByteSize;
 
 use super::history::History;
 use super::violation::{Violation, broken, ensure};
@@ -38,12 +39,30 @@ impl Default for Files {
     }
 }
 
+/// What a sector takes of the scratch at most: what `Needs::simulated` says.
+pub const SECTOR: ByteSize = ByteSize(256 << 10);
+
+fn bytes(file: &str) -> u64 {
+    match file {
+        LAYERS => SECTOR.0 * 3 / 4,
+        REPLICA => SECTOR.0 / 4,
+        _ => 0,
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Disk(BTreeMap<SectorNumber, Files>);
 
 impl Disk {
     pub fn of(&mut self, number: SectorNumber) -> &mut Files {
         self.0.entry(number).or_default()
+    }
+
+    /// What sectors hold of the scratch.
+    pub fn held(&self) -> impl Iterator<Item = (SectorNumber, ByteSize)> + '_ {
+        self.0.iter().map(|(number, files)| {
+            (*number, ByteSize(files.scratch.iter().map(|file| bytes(file)).sum()))
+        })
     }
 
     /// What P6 has to delete, the next one first.

@@ -41,6 +41,7 @@ pub struct History {
     ordered: u64,
     to_issue: BTreeMap<OrderId, u64>,
     paused: bool,
+    paused_phases: BTreeSet<Phase>,
     pub sectors: BTreeMap<SectorNumber, Known>,
 }
 
@@ -57,6 +58,9 @@ fn policy(phase: Phase, class: Class, tries: u32, redos: u32) -> After {
         (Class::Transient, _, 1) => seconds(5),
         (Class::Transient, _, 2) => seconds(20),
         (Class::Transient, _, 3) => seconds(80),
+        (Class::Space, _, 0 | 1) => seconds(30),
+        (Class::Space, _, 2) => seconds(120),
+        (Class::Space, _, _) => seconds(300),
         (Class::Sector, Phase::P2, 1) => seconds(0),
         (Class::Sector, Phase::P2, _) if redos == 0 => After::FromP1,
         (Class::Transient | Class::Operator | Class::Sector | Class::Fatal, _, _) => After::Person,
@@ -94,6 +98,19 @@ impl History {
             Happened::Box(BoxEvent::IntakeResumed { .. }) => {
                 self.paused = false;
                 Ok(())
+            }
+            Happened::Box(BoxEvent::PhasePaused { phase, .. }) => {
+                self.paused_phases.insert(*phase);
+                Ok(())
+            }
+            Happened::Box(BoxEvent::PhaseResumed { phase, .. }) => {
+                self.paused_phases.remove(phase);
+                Ok(())
+            }
+            Happened::Sector { event: Event::Started { phase, .. }, number }
+                if self.paused_phases.contains(phase) =>
+            {
+                Err(broken("pause", format!("{phase} of sector {number} started while paused")))
             }
             Happened::Sector { number, event: Event::Issued { size, order, .. } } => {
                 let left = self.to_issue.get_mut(order).filter(|left| **left > 0);

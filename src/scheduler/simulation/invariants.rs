@@ -1,14 +1,18 @@
-//! What has to hold after each step. I7 (disk reservations) has no check: there are none yet.
+//! What has to hold after each step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::admission::Queue;
 use crate::domain::ids::SectorNumber;
+use crate::domain::needs::Cores;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
-use crate::domain::sector::{Sector, Work};
+use crate::domain::sector::{Sector, Stage, Work};
 use crate::domain::units::SectorSize;
+use crate::scheduler::core::Settings;
+use crate::scheduler::view::WaitView;
 
+use super::files::SECTOR;
 use super::history::{History, Known};
 use super::journal::Journal;
 use super::process::{At, Process};
@@ -33,6 +37,41 @@ pub fn check(
         // What is decided and not done yet is on its way.
         At::Decided(_) | At::Durable(_) => Ok(()),
     }
+}
+
+/// I7: what sectors in flight hold and may still write is never more than there is; and what runs
+/// never needs more than the machine has.
+pub fn check_bounds(
+    process: &Process,
+    world: &World,
+    settings: &Settings,
+) -> Result<(), Violation> {
+    let (sectors, _, _) = process.core.insides();
+    if let Some(room) = world.scratch_sectors {
+        let held: BTreeMap<_, _> = world.disk.held().collect();
+        let most = |sector: &std::sync::Arc<Sector>| match &sector.stage {
+            Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
+            _ => SECTOR.0,
+        };
+        let taken: u64 = sectors.values().map(most).sum();
+        ensure(taken <= room * SECTOR.0, "I7", || {
+            format!("{taken} bytes are held and reserved, the scratch has {}", room * SECTOR.0)
+        })?;
+    }
+    let Some(machine) = &settings.machine else { return Ok(()) };
+    let running = sectors.values().flat_map(|sector| {
+        let works = sector.stage.works().filter(|(_, work)| work.is_running());
+        works.map(|(phase, _)| settings.needs.of(sector.size, phase))
+    });
+    let running: Vec<_> = running.collect();
+    let memory: u64 = running.iter().map(|need| need.memory.0).sum();
+    let pools = running.iter().filter(|need| need.cores == Cores::Pool).count();
+    let own = running.iter().map(|need| match need.cores {
+        Cores::Own(cores) => cores,
+        Cores::Pool => 0,
+    });
+    let fits = memory <= machine.memory.0 && pools <= 1 && own.sum::<u32>() <= machine.cores;
+    ensure(fits, "I7", || format!("{running:?} run on {machine:?}"))
 }
 
 /// I3, in what is decided too. Counted by hand: the queue's own count is under test.
@@ -136,6 +175,7 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     Input::During { .. }
                     | Input::Ended { .. }
                     | Input::Suspect
+                    | Input::Room(_)
                     | Input::Hold { .. } => false,
                 });
             ensure(asked, "I9", || format!("sector {number}: nobody carries {effect:?}"))?;
@@ -160,16 +200,22 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
     attempt
         || world.inputs.iter().any(|input| match input {
             Input::Ended { sector, event, .. } => *sector == number && event.phase() == Some(of),
-            Input::During { .. } | Input::Chain { .. } | Input::Suspect | Input::Hold { .. } => {
-                false
-            }
+            Input::During { .. }
+            | Input::Chain { .. }
+            | Input::Suspect
+            | Input::Room(_)
+            | Input::Hold { .. } => false,
         })
 }
 
 fn is_end(input: &Input) -> bool {
     match input {
         Input::Ended { .. } => true,
-        Input::During { .. } | Input::Chain { .. } | Input::Suspect | Input::Hold { .. } => false,
+        Input::During { .. }
+        | Input::Chain { .. }
+        | Input::Suspect
+        | Input::Room(_)
+        | Input::Hold { .. } => false,
     }
 }
 
@@ -195,7 +241,9 @@ fn check_nobody_idles(process: &Process) -> Result<(), Violation> {
                 worker.doing.is_none() && worker.phases.contains(&phase)
             };
             let idle = view.workers.iter().find(idle);
-            ensure(idle.is_none() || view.held.contains_key(&phase), "idle", || {
+            let waits = |wait: &WaitView| (wait.sector, wait.phase) == (sector.id.number, phase);
+            let said = view.held.contains_key(&phase) || view.waits.iter().any(waits);
+            ensure(idle.is_none() || said, "idle", || {
                 format!("{phase} of sector {} waits beside an idle worker", sector.id.number)
             })?;
         }

@@ -25,7 +25,7 @@ impl Run {
             };
             return self.say("the disks are fine again");
         }
-        let what = match self.random.below(6) {
+        let what = match self.random.below(7) {
             0 => {
                 weather.scratch_full ^= true;
                 "the scratch fills up, or is free again"
@@ -45,6 +45,10 @@ impl Run {
                 "the parameters come, or go"
             }
             4 => {
+                self.world.look_at_the_scratch();
+                "the scratch is looked at"
+            }
+            5 => {
                 let number = self.random.below(self.journal.box_state().next_number);
                 if self.world.disk.damage(SectorNumber(number)) {
                     self.world.see("a stored copy was damaged");
@@ -64,7 +68,7 @@ impl Run {
     pub(super) fn give_command(&mut self) {
         let sectors = self.journal.box_state().next_number + 1;
         let sector = SectorNumber(self.random.below(sectors));
-        let command = match self.random.below(11) {
+        let command = match self.random.below(14) {
             0..=1 => {
                 let count = self.random.between(1, 3).min(self.still_to_order);
                 self.still_to_order -= count;
@@ -81,6 +85,10 @@ impl Run {
             6 => Command::Abort { sector },
             7 => Command::PauseIntake,
             8 | 9 => Command::ResumeIntake,
+            10 => Command::PausePhase { phase: self.random.pick(&Phase::ALL) },
+            11 => Command::ResumePhase { phase: self.random.pick(&Phase::ALL) },
+            12 if self.random.percent(30) => Command::Drain,
+            12 => Command::ResumeAll,
             _ => {
                 let orders = self.journal.box_state().next_order + 1;
                 Command::CancelOrder { order: OrderId(self.random.below(orders)) }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use crate::domain::event::Entry;
 use crate::domain::ids::ActorId;
+use crate::domain::needs::{Machine, Needs};
 use crate::domain::phase::Phase;
-use crate::domain::units::SectorSize;
+use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::core::{Cause, Core, Settings};
 
 use super::chain::Temper;
@@ -88,18 +90,25 @@ impl Run {
             parameters_made: often(&[0, 1, 1, 1]) == 1,
             ..Weather::default()
         };
+        let scratch_sectors = [None, Some(1), Some(2), Some(4)];
+        let scratch_sectors = random.pick(&scratch_sectors);
+        let memory = ByteSize(random.pick(&[130, 200, 512]) << 30);
+        let machine = Machine { memory, cores: random.pick(&[1, 2, 16]) as u32, gpus: 0 };
         let settings = Settings {
             miner: ActorId(1000),
             sector_size: random.pick(&[SectorSize::GiB32, SectorSize::KiB2]),
             simulated: true,
             max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
                 .into(),
+            max_outstanding_in_all: random.pick(&[None, None, Some(3)]),
             auto_pledge: random.between(1, 4),
+            needs: Arc::new(needs()),
+            machine: random.pick(&[None, Some(machine)]),
         };
         let history = History::new(settings.max_outstanding.clone(), settings.auto_pledge);
         Self {
             random,
-            world: World::new(weather),
+            world: World::new(weather, scratch_sectors),
             journal: Journal::default(),
             history,
             process: None,
@@ -132,7 +141,8 @@ impl Run {
         }
         let Some(process) = &self.process else { return Ok(()) };
         let limit = |size| self.settings.max_outstanding.get(&size).copied();
-        invariants::check(process, &self.world, &self.journal, &self.history, limit)
+        invariants::check(process, &self.world, &self.journal, &self.history, limit)?;
+        invariants::check_bounds(process, &self.world, &self.settings)
     }
 
     /// One thing happens; chance says which.
@@ -159,8 +169,12 @@ impl Run {
             self.give_command();
             return Ok(());
         }
-        match self.random.below(10) {
+        match self.random.below(11) {
             0 => self.pass_time(),
+            10 => {
+                self.world.look_at_the_scratch();
+                Ok(())
+            }
             1..=4 if !self.world.attempts.is_empty() => self.work(),
             5..=6 if !self.world.errands.is_empty() => self.ask_chain(),
             _ => self.turn(),
@@ -189,6 +203,9 @@ impl Run {
         self.say(format!("start with {groups:?}"));
         let mut core = Core::new(self.settings.clone(), &groups, past);
         core.hold(Phase::P4, Cause::Parameters, self.parameters_awaited());
+        if let Some(room) = self.world.room() {
+            core.room(room);
+        }
         self.process = Some(Process::start(core, self.world.now));
         Ok(())
     }
@@ -305,6 +322,17 @@ impl Run {
         self.say(format!("the chain is asked: {effect:?} of {number}: {}", sent.join(", ")));
         result
     }
+}
+
+/// What the real engine needs of the machine, on a scratch of simulated sectors.
+fn needs() -> Needs {
+    let (mut needs, real) = (Needs::simulated(), Needs::real());
+    for (size, phase) in
+        SectorSize::ALL.into_iter().flat_map(|size| Phase::ALL.map(|phase| (size, phase)))
+    {
+        needs.set(size, phase, real.of(size, phase));
+    }
+    needs
 }
 
 /// One of several crews; a restart may bring another.

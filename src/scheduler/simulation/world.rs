@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crate::domain::admission::Room;
 use crate::domain::event::{Event, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorNumber};
@@ -10,11 +11,11 @@ use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{Cleaning, Commitments, Sector, Stage, StoredAt, Ticket};
-use crate::domain::units::Timestamp;
+use crate::domain::units::{ByteSize, Timestamp};
 use crate::scheduler::core::{Assignment, WorkerId};
 
 use super::chain::{Chain, Errand, Temper};
-use super::files::{Copied, Disk, LAYERS, REPLICA, VANILLA};
+use super::files::{Copied, Disk, LAYERS, REPLICA, SECTOR, VANILLA};
 use super::history::History;
 use super::random::{PANICKED, Random};
 use super::violation::{Violation, broken, ensure};
@@ -27,6 +28,7 @@ pub enum Input {
     Chain { sector: SectorNumber, event: Event },
     Suspect,
     Hold { waits_for: Option<String> },
+    Room(Room),
 }
 
 /// Where a deletion of P6 stands.
@@ -71,12 +73,14 @@ pub struct World {
     pub errands: Vec<Errand>,
     pub inputs: VecDeque<Input>,
     pub weather: Weather,
+    /// How many sectors the scratch holds; none: it is never looked at.
+    pub scratch_sectors: Option<u64>,
     /// How often what happened: a fault that never comes proves nothing.
     pub seen: BTreeMap<&'static str, u64>,
 }
 
 impl World {
-    pub fn new(weather: Weather) -> Self {
+    pub fn new(weather: Weather, scratch_sectors: Option<u64>) -> Self {
         Self {
             now: Timestamp(1_700_000_000_000),
             disk: Disk::default(),
@@ -85,12 +89,28 @@ impl World {
             errands: Vec::new(),
             inputs: VecDeque::new(),
             weather,
+            scratch_sectors,
             seen: BTreeMap::new(),
         }
     }
 
     pub fn see(&mut self, what: &'static str) {
         *self.seen.entry(what).or_default() += 1;
+    }
+
+    /// The scratch as it is now.
+    pub fn room(&self) -> Option<Room> {
+        let total = self.scratch_sectors? * SECTOR.0;
+        let held: BTreeMap<_, _> = self.disk.held().collect();
+        let used: u64 = held.values().map(|bytes| bytes.0).sum();
+        let free = if self.weather.scratch_full { 0 } else { total.saturating_sub(used) };
+        Some(Room { free: ByteSize(free), held })
+    }
+
+    pub fn look_at_the_scratch(&mut self) {
+        if let Some(room) = self.room() {
+            self.inputs.push_back(Input::Room(room));
+        }
     }
 
     /// The process is gone, and all that lived in it.
@@ -190,7 +210,7 @@ impl World {
         }
         if self.weather.scratch_full && matches!(attempt.phase, Phase::P1 | Phase::P2 | Phase::P3) {
             self.see("an attempt met a full disk");
-            let full = Failure::new(Class::Operator, "no space left on device", "simulated");
+            let full = Failure::new(Class::Space, "no space left on device", "simulated");
             return self.end(index, Err(full));
         }
         self.finish(index, history)

@@ -30,6 +30,10 @@ fn carry_out(command: &Command) -> Result<Done, Refusal> {
         Command::Abort { sector } => Done::Aborted { sector: *sector, now: true },
         Command::PauseIntake => Done::IntakePaused,
         Command::ResumeIntake => Done::IntakeResumed,
+        Command::PausePhase { phase } => Done::PhasePaused(*phase),
+        Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
+        Command::Drain => Done::Draining { running: 2 },
+        Command::ResumeAll => Done::AllResumed,
         Command::RecordOrphan { path, bytes, .. } => {
             Done::OrphanRecorded { path: path.clone(), bytes: *bytes }
         }

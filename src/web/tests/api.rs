@@ -176,6 +176,10 @@ fn commands_answer_with_what_they_did() {
             Command::Redo { sector } => Done::Redone(*sector),
             Command::CancelOrder { order } => Done::Cancelled(*order),
             Command::PauseIntake => Done::IntakePaused,
+            Command::PausePhase { phase } => Done::PhasePaused(*phase),
+            Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
+            Command::Drain => Done::Draining { running: 1 },
+            Command::ResumeAll => Done::AllResumed,
             Command::ResumeIntake | Command::Order { .. } | Command::RecordOrphan { .. } => {
                 Done::IntakeResumed
             }
@@ -191,6 +195,10 @@ fn commands_answer_with_what_they_did() {
         ("orders/5/cancel", "", json!({ "cancelled": 5 })),
         ("intake/pause", "", json!({ "intake": "paused" })),
         ("intake/resume", "", json!({ "intake": "open" })),
+        ("phases/P2/pause", "", json!({ "paused": "P2" })),
+        ("phases/CleanTask/resume", "", json!({ "resumed": "P6" })),
+        ("drain", "", json!({ "draining": { "running": 1 } })),
+        ("resume", "", json!({ "resumed": "all" })),
     ];
     for (path, body, expected) in cases {
         let answer = site.post_json(&format!("/api/v1/{path}"), body);

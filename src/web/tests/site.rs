@@ -258,6 +258,10 @@ impl Site {
             }],
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
+            paused: self.box_state.paused.clone(),
+            waits: Vec::new(),
+            intake_waits: None,
+            reserved_bytes: None,
             held: Default::default(),
             suspect: None,
             behind: None,
@@ -413,6 +417,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         free_bytes: total / 100 * (99 - used_percent),
         trouble: None,
         hung: false,
+        held: BTreeMap::new(),
     }
 }
 
