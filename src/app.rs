@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::chain::Chain;
 use crate::chain::lab::Lab;
-use crate::config::{ChainConfig, Config, EngineConfig, NeedConfig};
+use crate::config::{ChainConfig, Config, EngineConfig};
+use crate::doctor::{self, Doctor};
 use crate::domain::admission::Room;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::layout::{Scratch, StorageRoot};
-use crate::domain::needs::Needs;
 use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
 use crate::engine::filecoin::settings;
@@ -37,6 +37,7 @@ use crate::telemetry;
 use crate::web::orphans::Orphans;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
 use crate::worker::phases::Tools;
+use crate::worker::priority::Priority;
 use crate::worker::progress::ProgressBoard;
 use crate::worker::{Crew, panics};
 
@@ -101,7 +102,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     }
     let clock: Clock = Arc::new(wall_clock);
     let (parameters_changed, parameters) = watch::channel(0u64);
-    let engine = engine(&config, parameters_changed)?;
+    let priority = Priority::reserving(telemetry::reserved_cores(&config.machine));
+    let engine = engine(&config, parameters_changed, priority.clone())?;
     let chain = chain(&config, &clock)?;
     let reader = store.reader();
     let roots = roots(&config, &reader, &clock, &mut recovered.report)?;
@@ -129,7 +131,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let progress = Arc::new(ProgressBoard::default());
     let tools = tools(&config, engine.clone(), roots.clone(), disks.clone(), progress.clone());
     let tools = Arc::new(tools);
-    let crew = Crew::start(core.workers(), &tools, &input_sender).map_err(StartError::Threads)?;
+    let crew = Crew::start(core.workers(), &priority, &tools, &input_sender)
+        .map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
         core,
@@ -148,9 +151,12 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
         grace: config.shutdown_grace,
     };
+    let doctor = Doctor::new(config.clone());
+    doctor.look();
     let orphans = Orphans::new(roots, config.miner, reader.clone());
     let web = web::router(WebState {
         orphans,
+        doctor,
         handle: Handle::new(ask_sender, view_receiver),
         reader,
         engine,
@@ -229,12 +235,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-fn engine(config: &Config, changed: watch::Sender<u64>) -> Result<Arc<dyn Engine>, Failure> {
+fn engine(
+    config: &Config,
+    changed: watch::Sender<u64>,
+    priority: Priority,
+) -> Result<Arc<dyn Engine>, Failure> {
     match &config.engine {
         EngineConfig::Filecoin => {
             settings::read_back()?;
             let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
-            let hooks = Hooks { parameters_changed, ..Hooks::default() };
+            let thread_started = Arc::new(move || priority.enter());
+            let hooks = Hooks { parameters_changed, thread_started };
             Ok(Arc::new(FilecoinEngine::new(config.sector_size, hooks)))
         }
         EngineConfig::Simulated(simulated) => Ok(Arc::new(SimulatedEngine::new(simulated.clone()))),
@@ -261,20 +272,9 @@ fn settings(config: &Config, engine: EngineKind) -> Settings {
         max_outstanding: config.max_outstanding.iter().map(limit).collect(),
         max_outstanding_in_all: config.max_outstanding_in_all.map(u64::from),
         auto_pledge: config.auto_pledge,
-        needs: Arc::new(needs(config, engine)),
+        needs: Arc::new(doctor::needs(config)),
         machine: Some(telemetry::usable(&config.machine)),
     }
-}
-
-fn needs(config: &Config, engine: EngineKind) -> Needs {
-    let mut needs = match engine {
-        EngineKind::Filecoin => Needs::real(),
-        EngineKind::Simulated => Needs::simulated(),
-    };
-    for NeedConfig { size, phase, need } in &config.needs {
-        needs.set(*size, *phase, *need);
-    }
-    needs
 }
 
 /// A box that could never finish a sector of its size says so before the first hour is spent.

@@ -4,6 +4,7 @@ pub mod app;
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod domain;
 pub mod durable;
 pub mod engine;

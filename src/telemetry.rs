@@ -280,20 +280,24 @@ const RESERVED_MEMORY_PART: u64 = 16;
 /// cgroup round it) has, less what is reserved.
 pub fn usable(config: &MachineConfig) -> Usable {
     let found = machine();
-    let cores = found.as_ref().map_or(1, |machine| u32::try_from(machine.cores).unwrap_or(1));
-    let cores = config.cores.unwrap_or(cores);
+    let cores = cores(config);
     let memory = config.memory.or(found.map(|machine| machine.memory)).unwrap_or_default();
     let reserved = config.reserved_memory.unwrap_or(ByteSize(memory.0 / RESERVED_MEMORY_PART));
     Usable {
         memory: ByteSize(memory.0.saturating_sub(reserved.0)),
-        cores: cores.saturating_sub(reserved_cores(config, cores)),
+        cores: cores.saturating_sub(reserved_cores(config)),
         gpus: config.gpus,
     }
 }
 
+fn cores(config: &MachineConfig) -> u32 {
+    let found = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.cores.unwrap_or_else(|| u32::try_from(found()).unwrap_or(u32::MAX))
+}
+
 /// Cores that proving leaves alone.
-pub fn reserved_cores(config: &MachineConfig, cores: u32) -> u32 {
-    config.reserved_cores.unwrap_or(match cores {
+pub fn reserved_cores(config: &MachineConfig) -> u32 {
+    config.reserved_cores.unwrap_or(match cores(config) {
         0..CORES_FOR_ONE => 0,
         CORES_FOR_ONE..CORES_FOR_TWO => 1,
         CORES_FOR_TWO.. => 2,

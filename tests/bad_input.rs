@@ -154,7 +154,7 @@ impl Drop for Tmpfs<'_> {
 }
 
 #[test]
-fn a_full_storage_disk_fails_the_copy_with_its_name_and_retry_finishes_it() {
+fn a_full_storage_disk_pauses_the_intake_and_all_goes_on_by_itself_when_there_is_room() {
     let mut lab = Lab::with(&format!(
         "auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{QUICK}\n[[storage]]\npath = \"store\"\n"
     ));
@@ -166,12 +166,52 @@ fn a_full_storage_disk_fails_the_copy_with_its_name_and_retry_finishes_it() {
     lab.start();
     fill(&store.join("filler"));
     lab.pledge(1);
-    lab.wait_for_row(0, 16, (1, 1, 2));
-    let attention = lab.sector(0)["attention"].as_str().unwrap_or_default().to_owned();
-    assert!(attention.contains("space"), "{attention}");
+    lab.wait("the intake waits for room", |lab| {
+        lab.get("/api/v1/status")["intake_waits"] == "sector 0 met a full disk"
+    });
+    lab.pledge(2);
+    let sector = lab.sector(0);
+    let copying = &sector["tasks"][4];
+    assert!(copying["error"].as_str().is_some_and(|e| e.contains("no space")), "{copying}");
+    assert_eq!(lab.get("/api/v1/status")["counts"]["needs_you"], 0, "nobody has to press anything");
+    assert_eq!(lab.get("/api/v1/status")["counts"]["in_flight"], 1, "no sector is begun meanwhile");
     fs::remove_file(store.join("filler")).unwrap();
-    assert!(lab.cli(&["retry", "--all"]).status.success());
-    lab.wait_for_state(0, "finished");
+    for number in 0..3 {
+        lab.wait_for_state(number, "finished");
+    }
+    assert!(lab.get("/api/v1/status")["intake_waits"].is_null());
+    lab.kill();
+}
+
+#[test]
+fn a_full_scratch_lets_no_sector_begin_and_says_how_much_is_missing() {
+    let mut lab = Lab::with(&format!(
+        "auto_pledge = 0\nscratch = \"scratch\"\n[engine]\nkind = \"simulated\"\n{QUICK}"
+    ));
+    let scratch = lab.path("scratch");
+    let Some(_mounted) = Tmpfs::mount(&scratch, "1m") else {
+        eprintln!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    lab.start();
+    fill(&scratch.join("filler"));
+    lab.wait("the disk is seen to be full", |lab| {
+        let disks = lab.get("/api/v1/status")["disks"].clone();
+        disks.as_array().is_some_and(|disks| {
+            disks.iter().any(|disk| disk["role"] == "scratch" && disk["free_bytes"] == 0)
+        })
+    });
+    lab.pledge(2);
+    lab.wait("the intake waits for room", |lab| {
+        let waits = &lab.get("/api/v1/status")["intake_waits"];
+        waits.as_str().is_some_and(|why| why.starts_with("needs 256 KiB on the scratch, 0 B"))
+    });
+    fs::remove_file(scratch.join("filler")).unwrap();
+    for number in 0..2 {
+        lab.wait_for_state(number, "finished");
+        let attempts = lab.sector(number)["tasks"][0]["attempts"].clone();
+        assert_eq!(attempts, 1, "nothing was tried in vain");
+    }
     lab.kill();
 }
 

@@ -43,6 +43,8 @@ pub enum Command {
     Run,
     /// Check the configuration, and show what follows from it
     CheckConfig,
+    /// Look at disks, permissions, memory, parameters and all else that sealing needs
+    Doctor,
     /// Make a scratch or storage directory this box's own, whatever sectors lie in it; the box
     /// must be stopped
     AdoptRoot {
@@ -145,10 +147,21 @@ pub enum Request {
         /// Its number
         sector: SectorNumber,
     },
-    /// Begin no further sector; those begun go on
-    Pause,
-    /// Begin sectors again
-    Resume,
+    /// Begin no further sector, those begun go on; or start nothing more of one phase
+    Pause {
+        /// P1 to P6, or its name
+        phase: Option<Phase>,
+    },
+    /// Begin sectors again; or resume one phase, or everything
+    Resume {
+        /// P1 to P6, or its name
+        phase: Option<Phase>,
+        /// The intake and every phase
+        #[arg(long, conflicts_with = "phase")]
+        all: bool,
+    },
+    /// Pause the intake and every phase: what runs may end, and the box comes to rest
+    Drain,
     /// Issue no more of an order; its sectors that were begun go on
     Cancel {
         /// The order's number

@@ -49,10 +49,32 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             let answer = client.post(&format!("/api/v1/sectors/{sector}/redo"), &json!({}))?;
             told(answer, |_| format!("sector {sector} goes back to P1"))
         }
-        Request::Pause => told(client.post("/api/v1/intake/pause", &json!({}))?, |_| {
-            "intake is paused: no further sector is begun".to_owned()
+        Request::Pause { phase: Some(phase) } => {
+            let answer = client.post(&format!("/api/v1/phases/{phase}/pause"), &json!({}))?;
+            told(answer, |_| format!("{phase} is paused: what runs may end"))
+        }
+        Request::Resume { phase: Some(phase), all: _ } => {
+            let answer = client.post(&format!("/api/v1/phases/{phase}/resume"), &json!({}))?;
+            told(answer, |_| format!("{phase} goes on"))
+        }
+        Request::Resume { phase: None, all: true } => {
+            let answer = client.post("/api/v1/resume", &json!({}))?;
+            told(answer, |_| "intake and all phases go on".to_owned())
+        }
+        Request::Drain => told(client.post("/api/v1/drain", &json!({}))?, |answer| {
+            match answer.pointer("/draining/running").and_then(Value::as_u64) {
+                Some(0) => "the box is at rest: nothing runs".to_owned(),
+                Some(1) => "1 attempt may end, nothing more starts".to_owned(),
+                Some(running) => format!("{running} attempts may end, nothing more starts"),
+                None => "nothing more starts".to_owned(),
+            }
         }),
-        Request::Resume => {
+        Request::Pause { phase: None } => {
+            told(client.post("/api/v1/intake/pause", &json!({}))?, |_| {
+                "intake is paused: no further sector is begun".to_owned()
+            })
+        }
+        Request::Resume { phase: None, all: false } => {
             told(client.post("/api/v1/intake/resume", &json!({}))?, |_| "intake goes on".to_owned())
         }
         Request::Cancel { order } => {

@@ -5,6 +5,7 @@ mod args;
 mod ask;
 mod check;
 mod client;
+mod doctor;
 mod exit;
 mod journal;
 mod print;
@@ -55,6 +56,7 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Result<(), Refusal>) -> E
             Err(refusal) => Err(refusal),
         },
         Command::CheckConfig => load_config(cli).map(|c| check::answer(&c)).map_err(Refusal::from),
+        Command::Doctor => load_config(cli).map_err(Refusal::from).and_then(|c| doctor::answer(&c)),
         Command::AdoptRoot { path } => {
             load_config(cli).map_err(Refusal::from).and_then(|config| adopt::answer(&config, &path))
         }

@@ -67,6 +67,14 @@ impl Phase {
         }
     }
 
+    /// Whether the proofs library does it (P6's look at the stored copy is a matter of milliseconds).
+    pub fn proves(self) -> bool {
+        match self {
+            Self::P1 | Self::P2 | Self::P3 | Self::P4 => true,
+            Self::P5 | Self::P6 => false,
+        }
+    }
+
     /// What it does, in a word or two for the page.
     pub fn what(self) -> &'static str {
         match self {

@@ -108,6 +108,20 @@ pub struct WaitView {
     pub why: String,
 }
 
+impl BoxView {
+    /// Why this sector's phases may not start now, each with what it waits for.
+    pub fn held_for(&self, sector: SectorNumber) -> BTreeMap<Phase, String> {
+        let own = self.waits.iter().filter(|wait| wait.sector == sector);
+        let own = own.map(|wait| (wait.phase, wait.why.clone()));
+        own.chain(self.held.iter().map(|(phase, why)| (*phase, why.clone()))).collect()
+    }
+
+    /// A person paused the intake and every phase.
+    pub fn drained(&self) -> bool {
+        self.intake_paused && self.paused.len() == Phase::ALL.len()
+    }
+}
+
 /// What a disk is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -166,6 +166,14 @@ pub fn ensure_dir_writable(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => make_dir(path)?,
         Err(error) => return Err(refused("look at", path, &error)),
     }
+    try_writing(path)
+}
+
+/// Creates, renames and removes a file in this directory.
+///
+/// # Errors
+/// As [`ensure_dir_writable`].
+pub fn try_writing(path: &Path) -> Result<(), Failure> {
     probe(path).map_err(|error| refused("write to", path, &error))
 }
 

@@ -39,9 +39,10 @@ pub struct ToStore {
 /// the rate limit, because both cross the network.
 ///
 /// # Errors
+/// - space: it does not fit.
 /// - operator: the storage (or its `sealed` or `cache`) is not there; it is the scratch itself
 ///   under another name; it has files of this sector that are not from a copy of ours, or a
-///   finished copy with another comm_r; no space; no permission; a source file is missing.
+///   finished copy with another comm_r; no permission; a source file is missing.
 /// - sector: a source file has the wrong size.
 /// - transient: what was read back is not what was written; other I/O errors.
 ///
@@ -246,9 +247,9 @@ fn require_space(root: &StorageRoot, bytes: u64) -> Result<(), Failure> {
         return Ok(());
     }
     let what = "no space left on the storage";
-    let mend = "free space on it, or add a `[[storage]]`, then retry";
+    let mend = "free space on it, or add a `[[storage]]`: sealbox goes on by itself";
     let detail = format!("{} available; the copy needs {}", available, ByteSize(bytes));
-    Err(Failure::new(Class::Operator, what, mend).at(root.path()).detail(detail))
+    Err(Failure::new(Class::Space, what, mend).at(root.path()).detail(detail))
 }
 
 fn sync_parents(root: &StorageRoot, id: SectorId) -> Result<(), Failure> {

@@ -291,7 +291,7 @@ fn a_storage_that_is_too_small_is_left_as_it_was() {
         fs::create_dir(parent).unwrap();
     }
     let failure = world.copy().unwrap_err();
-    assert_eq!(failure.class, Class::Operator);
+    assert_eq!(failure.class, Class::Space);
     assert!(failure.what.contains("no space left"), "{failure}");
     assert!(failure.detail.unwrap().contains("the copy needs 8.0 MiB"));
     let is_copy = |file: &String| !file.ends_with("sealbox-copying");

@@ -184,6 +184,38 @@ pub async fn resume(State(state): State<WebState>, sent: Fields<Plain>) -> Answe
     carry_out(&state, Command::ResumeIntake, &fields(sent)?).await
 }
 
+pub async fn pause_phase(
+    State(state): State<WebState>,
+    Named(phase): Named,
+    sent: Fields<Plain>,
+) -> Answer {
+    let phase = lookup::phase(&phase)?;
+    carry_out(&state, Command::PausePhase { phase }, &fields(sent)?).await
+}
+
+pub async fn resume_phase(
+    State(state): State<WebState>,
+    Named(phase): Named,
+    sent: Fields<Plain>,
+) -> Answer {
+    let phase = lookup::phase(&phase)?;
+    carry_out(&state, Command::ResumePhase { phase }, &fields(sent)?).await
+}
+
+pub async fn drain(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, Command::Drain, &fields(sent)?).await
+}
+
+pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+    let back = fields(sent)?.back;
+    state.doctor.look();
+    Ok(said(&back, "The doctor looks again; a disk that hangs takes it 10 s."))
+}
+
+pub async fn resume_all(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, Command::ResumeAll, &fields(sent)?).await
+}
+
 async fn carry_out(state: &WebState, command: Command, fields: &Plain) -> Answer {
     let done = state.handle.command(command, BY).await?;
     Ok(said(&fields.back, &done_words(&done)))

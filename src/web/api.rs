@@ -49,6 +49,7 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/orphans", get(orphans))
         .route("/api/v1/orphans/delete", post(delete_orphan))
         .route("/api/v1/params", get(parameters))
+        .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/status", get(status))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
 }
@@ -177,6 +178,11 @@ async fn resume_phase(
 ) -> Answer {
     let phase = lookup::phase(&name)?;
     carry_out(&state, &headers, Command::ResumePhase { phase }).await
+}
+
+/// The latest look; `null` until the first has come back.
+async fn doctor(State(state): State<WebState>) -> Response {
+    Json(state.doctor.latest()).into_response()
 }
 
 async fn drain(State(state): State<WebState>, headers: HeaderMap) -> Answer {

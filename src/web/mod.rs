@@ -37,6 +37,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
+use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
 use crate::scheduler::Handle;
@@ -78,6 +79,7 @@ pub struct WebState {
     pub progress: Arc<ProgressBoard>,
     pub paths: PathsOf,
     pub orphans: orphans::Orphans,
+    pub doctor: Doctor,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration as loaded, for the System page.
@@ -124,6 +126,11 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/failures/retry", post(actions::retry_cause))
         .route("/intake/pause", post(actions::pause))
         .route("/intake/resume", post(actions::resume))
+        .route("/phases/{phase}/pause", post(actions::pause_phase))
+        .route("/phases/{phase}/resume", post(actions::resume_phase))
+        .route("/drain", post(actions::drain))
+        .route("/doctor", post(actions::doctor))
+        .route("/resume", post(actions::resume_all))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
 }
 

@@ -13,9 +13,9 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
-use crate::domain::units::Timestamp;
+use crate::domain::units::{ByteSize, Timestamp};
 use crate::engine::ParametersState;
-use crate::scheduler::view::{DiskView, ThrottleView};
+use crate::scheduler::view::{DiskRole, DiskView, ThrottleView};
 use crate::worker::progress::Reported;
 
 /// A sector's seven cells.
@@ -124,12 +124,25 @@ pub struct Disk {
     pub view: DiskView,
     /// Used, in thousandths of the whole.
     pub used_permille: u64,
+    /// Reserved for sectors in flight, likewise.
+    pub reserved_permille: u64,
     /// Kept back by the file system, likewise.
     pub kept_permille: u64,
+    reserved_bytes: u64,
 }
 
 impl Disk {
-    pub fn of(view: &DiskView) -> Self {
+    /// Every disk, as last looked at.
+    pub fn all_of(state: &WebState) -> Vec<Self> {
+        let reserved = state.handle.view().reserved_bytes.unwrap_or_default();
+        state.disks.borrow().iter().map(|view| Self::of(view, reserved)).collect()
+    }
+
+    fn of(view: &DiskView, reserved: ByteSize) -> Self {
+        let reserved_bytes = match view.role {
+            DiskRole::Scratch => reserved.0.min(view.free_bytes),
+            DiskRole::Storage | DiskRole::Data => 0,
+        };
         let permille = |part: u64| {
             let wide = u128::from(part) * 1_000 / u128::from(view.total_bytes.max(1));
             u64::try_from(wide.min(1_000)).expect("at most a thousand")
@@ -139,7 +152,9 @@ impl Disk {
         Self {
             view: view.clone(),
             used_permille: used,
+            reserved_permille: permille(reserved_bytes).min(1_000 - used),
             kept_permille: permille(kept).min(1_000 - used),
+            reserved_bytes,
         }
     }
 
@@ -164,6 +179,10 @@ impl Disk {
 
     pub fn used(&self) -> Markup {
         show::bytes(self.view.used_bytes)
+    }
+
+    pub fn reserved(&self) -> Markup {
+        show::bytes(self.reserved_bytes)
     }
 
     pub fn kept(&self) -> Markup {

@@ -1,5 +1,6 @@
 //! The shapes that the API sends: made for who reads them, whatever the inside looks like.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::order::Order;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, PreCommit, Sector};
+use crate::domain::units::ByteSize;
 use crate::engine::{EngineKind, ParametersState};
-use crate::scheduler::view::{ChainTrouble, DiskView, ThrottleView, WorkerView};
+use crate::scheduler::view::{ChainTrouble, DiskView, ThrottleView, WaitView, WorkerView};
 use crate::storage::orphans::Orphan;
 
 #[derive(Debug, Serialize)]
@@ -193,7 +195,7 @@ impl SectorDetail {
             attention: attention(sector),
             standing: words::standing(
                 sector,
-                &state.handle.view().held,
+                &state.handle.view().held_for(sector.id.number),
                 &state.progress.of(sector.id.number),
             ),
         }
@@ -307,6 +309,15 @@ pub struct Status {
     pub throttles: Vec<ThrottleRow>,
     pub orders: Vec<OrderRow>,
     pub intake_paused: bool,
+    /// What the next sector waits for beside the throttle.
+    pub intake_waits: Option<String>,
+    pub paused: BTreeSet<Phase>,
+    /// Phases that may not start now, each with what it waits for.
+    pub held: BTreeMap<Phase, String>,
+    /// Tasks that wait although a worker is free, at most 50.
+    pub waits: Vec<WaitView>,
+    /// What sectors in flight may still add to the scratch.
+    pub scratch_reserved_bytes: Option<ByteSize>,
     pub stopping: bool,
     pub trouble: Option<Failure>,
     pub report: Vec<String>,
@@ -365,6 +376,11 @@ impl Status {
             throttles: view.throttles.iter().map(throttle_row).collect(),
             orders: view.orders.iter().map(order_row).collect(),
             intake_paused: view.intake_paused,
+            intake_waits: view.intake_waits.clone(),
+            paused: view.paused.clone(),
+            held: view.held.clone(),
+            waits: view.waits.clone(),
+            scratch_reserved_bytes: view.reserved_bytes,
             stopping: view.stopping,
             trouble: view.trouble.clone(),
             report: view.report.clone(),

@@ -4,6 +4,7 @@
 
 pub mod panics;
 pub mod phases;
+pub mod priority;
 pub mod progress;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::scheduler::core::{Assignment, Worker, WorkerId};
 use crate::scheduler::input::Input;
 use crate::storage::clean::Deleted;
 use phases::{Tools, run_phase};
+use priority::Priority;
 
 /// The threads' ends of the channels that assignments go through.
 pub struct Crew {
@@ -33,6 +35,7 @@ impl Crew {
     /// When the system gives no more threads.
     pub fn start(
         workers: &[Worker],
+        priority: &Priority,
         tools: &Arc<Tools>,
         inputs: &UnboundedSender<Input>,
     ) -> std::io::Result<Self> {
@@ -40,7 +43,11 @@ impl Crew {
         for (index, worker) in workers.iter().enumerate() {
             let (sender, receiver) = channel();
             let me = Me { id: WorkerId(index), tools: tools.clone(), inputs: inputs.clone() };
-            thread::Builder::new().name(worker.name.clone()).spawn(move || me.work(&receiver))?;
+            let priority = worker.proves.then(|| priority.clone());
+            thread::Builder::new().name(worker.name.clone()).spawn(move || {
+                priority.iter().for_each(Priority::enter);
+                me.work(&receiver);
+            })?;
             assign.push(sender);
         }
         Ok(Self { assign })

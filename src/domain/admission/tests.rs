@@ -1,12 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
-use crate::domain::ids::ActorId;
+use crate::domain::ids::{ActorId, Bytes32, CommD, CommR};
+use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::BoxState;
 use crate::domain::pipeline::{Stamp, fold};
-use crate::domain::sector::{Data, Ticket};
+use crate::domain::sector::{Commitments, Data, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, Seq};
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -54,6 +55,30 @@ impl Yard {
         let number = self.issue(order, size);
         let value = crate::domain::ids::Bytes32([1; 32]);
         self.happen(number, Event::TicketDrawn { ticket: Ticket { epoch: Epoch(1), value } });
+        number
+    }
+
+    /// A sector with its vanilla proofs made.
+    fn proving(&mut self, order: OrderId, size: SectorSize) -> u64 {
+        let number = self.ready_for_p1(order, size);
+        let zeros = Bytes32([0; 32]);
+        let commitments = Commitments { comm_d: CommD(zeros), comm_r: CommR(zeros) };
+        let pre_commit =
+            PreCommit { message: "m".to_owned(), epoch: Epoch(2), seed_epoch: Epoch(3) };
+        let seed = Seed { epoch: Epoch(3), value: zeros };
+        let succeeded = |output| Event::Succeeded { output };
+        for event in [
+            started(Phase::P1),
+            succeeded(Output::P1),
+            started(Phase::P2),
+            succeeded(Output::P2 { commitments }),
+            Event::PreCommitted { pre_commit },
+            Event::SeedDrawn { seed },
+            started(Phase::P3),
+            succeeded(Output::P3),
+        ] {
+            self.happen(number, event);
+        }
         number
     }
 
@@ -253,4 +278,150 @@ fn a_held_task_waits_alone_and_leaves_its_place_to_the_next_sector() {
     capacity.held_tasks.clear();
     let sector = SectorNumber(first);
     assert_eq!(yard.admit(&capacity), [Start::Task { sector, phase: Phase::P1, group: 0 }]);
+}
+
+const GIB: u64 = 1 << 30;
+
+/// A machine for one 32 GiB C2 and a few labels beside it.
+fn bounded(memory_gib: u64, cores: u32, free: Option<u64>) -> Capacity {
+    let room = |free| std::sync::Arc::new(Room { free: ByteSize(free), held: BTreeMap::new() });
+    Capacity {
+        bounds: Bounds {
+            needs: std::sync::Arc::new(Needs::real()),
+            machine: Some(Machine { memory: ByteSize(memory_gib * GIB), cores, gpus: 0 }),
+            scratch: free.map(room),
+            running: Vec::new(),
+        },
+        ..capacity(&[group(&Phase::ALL, 8)], &[])
+    }
+}
+
+fn of_phase(admitted: &Admitted, wanted: Phase) -> Vec<u64> {
+    let started = admitted.starts.iter().filter_map(|start| match start {
+        Start::Task { sector, phase, .. } if *phase == wanted => Some(sector.0),
+        Start::Task { .. } | Start::Issue { .. } => None,
+    });
+    started.collect()
+}
+
+impl Yard {
+    fn decide(&self, capacity: &Capacity) -> Admitted {
+        admit(&self.queue, &self.state.orders, capacity, NOW)
+    }
+}
+
+#[test]
+fn what_does_not_fit_in_memory_waits_and_says_how_much_is_left() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::GiB32, 2);
+    yard.ready_for_p1(OrderId(0), SectorSize::GiB32);
+    let second = yard.ready_for_p1(OrderId(0), SectorSize::GiB32);
+    let admitted = yard.decide(&bounded(100, 16, None));
+    assert_eq!(of_phase(&admitted, Phase::P1), [0]);
+    let wait = &admitted.waits[&(SectorNumber(second), Phase::P1)];
+    assert_eq!(wait.to_string(), "needs 64 GiB of memory, 36 GiB are left");
+}
+
+#[test]
+fn what_runs_counts_against_the_machine() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::GiB32, 1);
+    let number = SectorNumber(yard.ready_for_p1(OrderId(0), SectorSize::GiB32));
+    let mut capacity = bounded(100, 16, None);
+    capacity.bounds.running.push((SectorNumber(9), SectorSize::GiB32, Phase::P4));
+    let admitted = yard.decide(&capacity);
+    assert_eq!(of_phase(&admitted, Phase::P1), [0; 0]);
+    assert!(matches!(admitted.waits[&(number, Phase::P1)], Wait::Memory { .. }));
+}
+
+#[test]
+fn memory_is_kept_for_a_snark_that_waits_so_that_labels_do_not_starve_it() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::GiB32, 2);
+    let first = yard.proving(OrderId(0), SectorSize::GiB32);
+    yard.ready_for_p1(OrderId(0), SectorSize::GiB32);
+    let mut capacity = bounded(130, 16, None);
+    // A label of a third sector runs: 66 GiB are left, enough for the C2's 62 and for nothing more.
+    capacity.bounds.running.push((SectorNumber(9), SectorSize::GiB32, Phase::P1));
+    assert_eq!(of_phase(&yard.decide(&capacity), Phase::P4), [first]);
+    capacity.bounds.machine = Some(Machine { memory: ByteSize(125 * GIB), cores: 16, gpus: 0 });
+    let admitted = yard.decide(&capacity);
+    assert_eq!(of_phase(&admitted, Phase::P4), [0; 0], "61 GiB are left");
+    assert_eq!(of_phase(&admitted, Phase::P1), [0; 0], "they are kept for the C2");
+}
+
+#[test]
+fn one_task_at_a_time_has_the_proving_pool_and_labels_go_on_beside_it() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 3);
+    let first = yard.proving(OrderId(0), SectorSize::KiB2);
+    let second = yard.proving(OrderId(0), SectorSize::KiB2);
+    let third = yard.ready_for_p1(OrderId(0), SectorSize::KiB2);
+    let admitted = yard.decide(&bounded(24, 2, None));
+    assert_eq!(of_phase(&admitted, Phase::P4), [first]);
+    assert_eq!(of_phase(&admitted, Phase::P1), [third]);
+    assert_eq!(admitted.waits[&(SectorNumber(second), Phase::P4)], Wait::Pool);
+}
+
+#[test]
+fn no_sector_is_begun_that_the_scratch_has_no_room_for() {
+    let size = SectorSize::KiB2;
+    let most = Needs::real().scratch(size).0;
+    let mut yard = Yard::default();
+    yard.order(size, 9);
+    let issued = |free| {
+        let admitted = yard.decide(&bounded(24, 2, Some(free)));
+        (admitted.starts.len(), admitted.intake)
+    };
+    assert_eq!(issued(3 * most).0, 3);
+    let (none, why) = issued(most - 1);
+    let why = why.expect("it says what it waits for").to_string();
+    assert_eq!(none, 0);
+    assert!(why.contains("on the scratch"), "{why}");
+}
+
+#[test]
+fn a_reservation_shrinks_by_what_the_sector_already_holds() {
+    let size = SectorSize::KiB2;
+    let most = Needs::real().scratch(size).0;
+    let mut yard = Yard::default();
+    yard.order(size, 2);
+    let number = SectorNumber(yard.ready_for_p1(OrderId(0), size));
+    yard.happen(number.0, started(Phase::P1));
+    // Half is written, the disk has what the other half and one more sector take.
+    let held = [(number, ByteSize(most / 2))].into();
+    let mut capacity = bounded(24, 2, None);
+    let room = Room { free: ByteSize(most - most / 2 + most), held };
+    capacity.bounds.scratch = Some(std::sync::Arc::new(room.clone()));
+    assert_eq!(yard.decide(&capacity).starts.len(), 1);
+    let room = Room { free: ByteSize(room.free.0 - 1), ..room };
+    capacity.bounds.scratch = Some(std::sync::Arc::new(room));
+    assert_eq!(yard.decide(&capacity).starts, []);
+}
+
+#[test]
+fn a_full_disk_anywhere_pauses_the_intake_until_the_sector_got_past_it() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 5);
+    let number = yard.proving(OrderId(0), SectorSize::KiB2);
+    yard.happen(number, started(Phase::P5));
+    yard.happen(number, failed(Phase::P5, Class::Space));
+    let capacity = bounded(24, 2, None);
+    let admitted = yard.decide(&capacity);
+    assert_eq!(admitted.intake, Some(Wait::FullDisk { sector: SectorNumber(number) }));
+    assert!(!admitted.starts.iter().any(|start| matches!(start, Start::Issue { .. })));
+    let due = yard.queue.next_wake(NOW).expect("it is tried again");
+    let later = admit(&yard.queue, &yard.state.orders, &capacity, due);
+    assert_eq!(of_phase(&later, Phase::P5), [number]);
+}
+
+#[test]
+fn the_limit_for_all_sizes_together_holds_back_each_of_them() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 2).order(SectorSize::MiB8, 2);
+    yard.issue(OrderId(0), SectorSize::KiB2);
+    let mut capacity = capacity(&[group(&Phase::ALL, 8)], &[]);
+    capacity.max_outstanding_in_all = Some(2);
+    let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2 };
+    assert_eq!(yard.admit(&capacity), [issue]);
 }

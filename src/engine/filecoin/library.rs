@@ -40,7 +40,7 @@ pub fn commitments(comm_d: Commitment, comm_r: Commitment) -> Commitments {
 }
 
 /// What a failed call of the library means. An I/O error anywhere in its chain is classed as one
-/// (a full disk waits for a person); anything else is of `otherwise`.
+/// (a full disk waits for room); anything else is of `otherwise`.
 pub fn failed(doing: &str, at: &Path, error: &anyhow::Error, otherwise: Class) -> Failure {
     let chain = format!("{error:#}");
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
@@ -83,11 +83,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_deep_in_the_chain_waits_for_a_person() {
+    fn a_full_disk_deep_in_the_chain_waits_for_room() {
         let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = anyhow::Error::new(io).context("writing layer").context("phase 1");
         let failure = failed("labelling", Path::new("/scratch"), &error, Class::Transient);
-        assert_eq!(failure.class, Class::Operator);
+        assert_eq!(failure.class, Class::Space);
         assert!(failure.detail.is_some_and(|detail| detail.starts_with("phase 1: writing layer")));
     }
 

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use params::Parameters;
+pub use params::{Found, find_parameters};
 
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::domain::failure::Failure;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,8 +19,8 @@ use storage_proofs_porep::stacked::{StackedCircuit, StackedCompound, StackedDrg}
 use super::parameter_files::{ParameterFiles, Verdict};
 use super::{Hooks, registered};
 use crate::domain::failure::{Class, Failure};
-use crate::domain::units::{SectorSize, Timestamp};
-use crate::engine::ParametersState;
+use crate::domain::units::{ByteSize, SectorSize, Timestamp};
+use crate::engine::{ParametersState, files};
 
 /// The parameters of one sector size. Made once a size and shared.
 pub struct Parameters {
@@ -222,6 +223,36 @@ fn files_of(size: SectorSize) -> Result<ParameterFiles, Failure> {
         .detail(format!("{error:#}"))
     })?;
     Ok(ParameterFiles::beside(params))
+}
+
+/// Parameters that lie in a directory, looked at without reading them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Absent,
+    /// With sealbox's marker beside them.
+    LabMade {
+        bytes: ByteSize,
+    },
+    /// Of the trusted set-up, if their digest says so too.
+    Unmarked {
+        bytes: ByteSize,
+    },
+}
+
+/// What lies in this directory for sectors of this size. Makes nothing and trusts nothing.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn find_parameters(dir: &Path, size: SectorSize) -> Result<Found, Failure> {
+    let files = files_of(size)?;
+    let here = |file: &Path| file.file_name().map_or_else(|| dir.to_path_buf(), |n| dir.join(n));
+    let Some(bytes) = files::length(&here(&files.params))?.map(ByteSize) else {
+        return Ok(Found::Absent);
+    };
+    Ok(match files::length(&here(&files.marker))? {
+        Some(_) => Found::LabMade { bytes },
+        None => Found::Unmarked { bytes },
+    })
 }
 
 /// The two production sizes take the trusted set-up's parameters or none.

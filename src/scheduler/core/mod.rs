@@ -59,6 +59,8 @@ pub struct Worker {
     pub name: String,
     /// Index of its group.
     pub group: usize,
+    /// Whether the proofs library runs on it.
+    pub proves: bool,
     pub doing: Option<Doing>,
 }
 
@@ -162,11 +164,12 @@ impl Core {
         for (index, (phases, num)) in groups.iter().enumerate() {
             let first = core.workers.len();
             let name = group_name(phases);
+            let proves = phases.iter().any(|phase| phase.proves());
             for _ in 0..*num {
                 let n = named.entry(name.clone()).or_default();
                 let name = format!("{name}-{n}");
                 *n += 1;
-                core.workers.push(Worker { name, group: index, doing: None });
+                core.workers.push(Worker { name, group: index, proves, doing: None });
             }
             let idle = (first..core.workers.len()).rev().map(WorkerId).collect();
             core.crews.push(Crew { phases: phases.clone(), total: *num, idle });

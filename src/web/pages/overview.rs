@@ -43,6 +43,7 @@ struct Overview {
     flights_more: u64,
     recent: Vec<Flight>,
     disks: Vec<Disk>,
+    phases: [Phase; 6],
     throttles: Vec<Throttle>,
     orders: Vec<OrderLine>,
     workers: Vec<Worker>,
@@ -131,7 +132,8 @@ impl Overview {
             flights: in_flight(state, &view, frame.now),
             flights_more: listed(view.counts.in_flight, view.in_flight.len()),
             recent: recent(state, frame.now)?,
-            disks: state.disks.borrow().iter().map(Disk::of).collect(),
+            disks: Disk::all_of(state),
+            phases: Phase::ALL,
             throttles: view.throttles.iter().map(throttle).collect(),
             orders: view.orders.iter().map(order_line).collect(),
             workers: view.workers.iter().map(worker).collect(),
@@ -185,7 +187,9 @@ fn needy(state: &WebState, seen: &Seen, sector: &Sector) -> Needy {
 
 fn in_flight(state: &WebState, view: &BoxView, now: Timestamp) -> Vec<Flight> {
     let reported = |sector: &Sector| state.progress.of(sector.id.number);
-    let flown = |sector: &Arc<Sector>| flight(sector, now, &view.held, &reported(sector));
+    let flown = |sector: &Arc<Sector>| {
+        flight(sector, now, &view.held_for(sector.id.number), &reported(sector))
+    };
     view.in_flight.iter().map(flown).collect()
 }
 

@@ -41,6 +41,6 @@ impl Storage {
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
     let roots = state.orphans.look(OLD, PATIENCE).await;
     let frame = Frame::new(&state, &seen, Nav::Storage, "Storage");
-    let disks = state.disks.borrow().iter().map(Disk::of).collect();
+    let disks = Disk::all_of(&state);
     page(&seen, &Storage { frame, disks, roots })
 }

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::doctor::Examination;
 use crate::domain::units::SectorSize;
 use crate::engine::{EngineKind, ParametersState};
 use crate::telemetry::{self, Machine};
@@ -28,6 +29,7 @@ struct System {
     disks: Vec<Disk>,
     settings: String,
     machine: Option<Machine>,
+    doctor: Option<Examination>,
 }
 
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
@@ -46,9 +48,10 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         parameters: parameters_words(&parameters),
         parameters_bytes: parameters_bytes(&parameters).map(show::bytes),
         parameters_class: parameters_class(&parameters),
-        disks: state.disks.borrow().iter().map(Disk::of).collect(),
+        disks: Disk::all_of(&state),
         settings: state.settings.clone(),
         machine: telemetry::machine(),
+        doctor: state.doctor.latest(),
         frame,
     };
     page(&seen, &system)

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
+use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
@@ -312,6 +313,7 @@ impl Site {
             changes,
             progress: Arc::clone(&self.progress),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
+            doctor: Doctor::new(Arc::new(built_in())),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
             settings: "sector_size = \"32GiB\"\n".to_owned(),
@@ -402,6 +404,12 @@ fn paths(sector: &Sector) -> SectorPaths {
         manifest: under(&stored.root, "cache").join("manifest.json"),
     });
     SectorPaths { scratch: vec![under("/sealer", "cache"), under("/sealer", "sealed")], stored }
+}
+
+/// The configuration that is used where there is no file.
+fn built_in() -> crate::config::Config {
+    let none: [(std::ffi::OsString, std::ffi::OsString); 0] = [];
+    crate::config::Config::load(None, none, std::path::Path::new("/nowhere")).expect("it is tested")
 }
 
 pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {

@@ -1,0 +1,132 @@
+//! The directories: the disk behind each, its room, and whether it can be worked in.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{Check, needs};
+use crate::config::Config;
+use crate::domain::failure::Failure;
+use crate::domain::layout;
+use crate::domain::units::ByteSize;
+use crate::storage::disk::{DiskUsage, try_writing, usage};
+use crate::within::{ANSWER_LIMIT, hung, within};
+
+/// Less than this free where journal and database lie is trouble soon.
+const DATA_ROOM: ByteSize = ByteSize(1 << 30);
+
+/// What a directory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    Data,
+    Scratch,
+    Storage,
+}
+
+impl For {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Scratch => "scratch",
+            Self::Storage => "storage",
+        }
+    }
+}
+
+pub fn checks(config: &Config) -> Vec<Check> {
+    let size = config.sector_size;
+    let needs = needs(config);
+    let scratch = needs.scratch(size);
+    let stored = ByteSize(layout::stored_bytes(size).min(scratch.0));
+    let mut checks = Vec::new();
+    checks.extend(directory(For::Data, &config.data_dir, DATA_ROOM));
+    let room = ByteSize(scratch.0.saturating_add(config.scratch_keep_free_bytes));
+    checks.extend(directory(For::Scratch, &config.scratch, room));
+    for path in &config.storage {
+        checks.extend(directory(For::Storage, path, stored));
+    }
+    checks
+}
+
+fn directory(what: For, path: &Path, need: ByteSize) -> Vec<Check> {
+    let of = format!("{} {}", what.name(), path.display());
+    let looked_at = path.to_path_buf();
+    match within(ANSWER_LIMIT, move || look(&looked_at)) {
+        Some(Look::Absent) => vec![Check::ok(of, "not there yet: the first start makes it")],
+        Some(Look::Refused(failure)) => vec![Check::failed(of, &failure)],
+        Some(Look::Found { usage, spins }) => {
+            let mut checks = vec![room(&of, &usage, need)];
+            checks.extend(disk(what, &of, &usage, spins));
+            checks
+        }
+        None => vec![Check::failed(of, &hung(path, ANSWER_LIMIT))],
+    }
+}
+
+enum Look {
+    Absent,
+    Refused(Failure),
+    Found { usage: DiskUsage, spins: Option<bool> },
+}
+
+fn look(path: &Path) -> Look {
+    if !path.exists() {
+        return Look::Absent;
+    }
+    if let Err(failure) = try_writing(path) {
+        return Look::Refused(failure);
+    }
+    match usage(path) {
+        Ok(usage) => Look::Found { usage, spins: spins(path) },
+        Err(failure) => Look::Refused(failure),
+    }
+}
+
+fn room(of: &str, usage: &DiskUsage, need: ByteSize) -> Check {
+    let DiskUsage { available, device, fs_type, mount_point, .. } = usage;
+    let mount = mount_point.display();
+    let disk = format!("{available} free on {device} ({fs_type}, mounted on {mount})");
+    if *available < need {
+        let found = format!("{disk}; {need} are needed at least");
+        return Check::stop(of, found, "free space there, or configure another path");
+    }
+    Check::ok(of, format!("written, renamed and removed a file; {disk}"))
+}
+
+fn disk(what: For, of: &str, usage: &DiskUsage, spins: Option<bool>) -> Option<Check> {
+    let system = usage.mount_point == Path::new("/");
+    match (what, system, spins) {
+        (For::Scratch, true, _) => Some(Check::warning(
+            of,
+            format!(
+                "it lies on the system disk ({}): sealing fills it, and slows everything down",
+                usage.device
+            ),
+            "mount a disk of its own and configure that, or see with `findmnt` whether the mount \
+             that was meant is missing",
+        )),
+        (For::Scratch, false, Some(true)) => Some(Check::warning(
+            of,
+            format!("{} is a rotating disk: P1 of a large sector takes days on it", usage.device),
+            "use solid-state disks for the scratch",
+        )),
+        (For::Storage, true, _) => Some(Check::warning(
+            of,
+            format!("it lies on the system disk ({})", usage.device),
+            "mount a disk of its own for finished sectors, or see with `findmnt` whether the mount \
+             that was meant is missing",
+        )),
+        (For::Scratch | For::Storage | For::Data, _, _) => None,
+    }
+}
+
+/// Whether the disk behind this path rotates; none where the kernel does not say (network file
+/// systems, tmpfs). A partition has its disk's answer.
+fn spins(path: &Path) -> Option<bool> {
+    let device = fs::metadata(path).ok()?.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let block = PathBuf::from(format!("/sys/dev/block/{major}:{minor}")).canonicalize().ok()?;
+    let of = |dir: &Path| fs::read_to_string(dir.join("queue/rotational")).ok();
+    let text = of(&block).or_else(|| of(block.parent()?))?;
+    Some(text.trim() == "1")
+}
