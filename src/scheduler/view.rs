@@ -104,7 +104,7 @@ impl ThrottleView {
 pub struct WaitView {
     pub sector: SectorNumber,
     pub phase: Phase,
-    /// As in "needs 64 GiB of memory, 12 GiB are left".
+    /// As in "needs 64 GiB of memory, 12 GiB are left for it".
     pub why: String,
 }
 

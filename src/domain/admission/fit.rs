@@ -65,9 +65,11 @@ pub enum Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory { need, left } => write!(f, "needs {need} of memory, {left} are left"),
-            Self::Cores { need, left } => write!(f, "needs {need} cores, {left} are left"),
-            Self::Gpus { need, left } => write!(f, "needs {need} GPUs, {left} are left"),
+            Self::Memory { need, left } => {
+                write!(f, "needs {need} of memory, {left} are left for it")
+            }
+            Self::Cores { need, left } => write!(f, "needs {need} cores, {left} are left for it"),
+            Self::Gpus { need, left } => write!(f, "needs {need} GPUs, {left} are left for it"),
             Self::Pool => write!(f, "needs the proving pool, which another task has"),
             Self::Scratch { need, free } => {
                 write!(f, "needs {need} on the scratch, {free} are free and not reserved")

@@ -319,7 +319,7 @@ fn what_does_not_fit_in_memory_waits_and_says_how_much_is_left() {
     let admitted = yard.decide(&bounded(100, 16, None));
     assert_eq!(of_phase(&admitted, Phase::P1), [0]);
     let wait = &admitted.waits[&(SectorNumber(second), Phase::P1)];
-    assert_eq!(wait.to_string(), "needs 64 GiB of memory, 36 GiB are left");
+    assert_eq!(wait.to_string(), "needs 64 GiB of memory, 36 GiB are left for it");
 }
 
 #[test]
