@@ -109,6 +109,7 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         given_up: recovered.counts.stage(StageKind::GivenUp),
         box_state: recovered.box_state,
         active: recovered.active,
+        damaged: recovered.damaged,
         report: recovered.report,
     };
     let (input_sender, inputs) = mpsc::unbounded_channel();

@@ -38,10 +38,14 @@ pub enum Bug {
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
     DeletesBeforeRecord,
+    /// `Core::new` leaves the damaged finished sectors out.
+    DamageForgotten,
+    /// `Core::keep` goes on listing a sector whose stored copy is proven again.
+    DamageStays,
 }
 
 impl Bug {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -58,6 +62,8 @@ impl Bug {
         Self::ErrandOutlivesItsNeed,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
+        Self::DamageForgotten,
+        Self::DamageStays,
     ];
 }
 

@@ -51,8 +51,9 @@ impl SectorRow {
 
 /// Every failed task with its cause, in one line.
 fn attention(sector: &Sector) -> Option<String> {
-    let causes: Vec<String> =
-        sector.failures().map(|(phase, failure)| format!("{phase}: {failure}")).collect();
+    let failed = sector.failures().map(|(phase, failure)| format!("{phase}: {failure}"));
+    let fault = sector.fault().map(|fault| format!("stored copy: {fault}"));
+    let causes: Vec<String> = failed.chain(fault).collect();
     (!causes.is_empty()).then(|| causes.join(" · "))
 }
 
@@ -218,9 +219,8 @@ pub fn commit(sector: &Sector) -> Option<&Commit> {
     use crate::domain::sector::{Cleaning, Snark, Stage};
     match &sector.stage {
         Stage::Proving { snark: Snark::Committed { commit, .. }, .. } => Some(commit),
-        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Stage::Finished { sealed } => {
-            Some(&sealed.commit)
-        }
+        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. }
+        | Stage::Finished { sealed, .. } => Some(&sealed.commit),
         Stage::Ticket
         | Stage::P1 { .. }
         | Stage::P2 { .. }

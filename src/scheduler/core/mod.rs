@@ -69,6 +69,8 @@ struct Crew {
 pub struct Past {
     pub box_state: BoxState,
     pub active: Vec<Sector>,
+    /// Finished, with a damaged stored copy.
+    pub damaged: Vec<Sector>,
     pub finished: u64,
     pub given_up: u64,
     pub report: Vec<String>,
@@ -97,9 +99,11 @@ pub struct Decided {
 pub struct Core {
     settings: Settings,
     box_state: BoxState,
-    /// In flight only; what is over lives in the store.
+    /// In flight only.
     sectors: BTreeMap<SectorNumber, Arc<Sector>>,
-    /// Which of them wait for a person.
+    /// Finished with a damaged stored copy; the other finished ones live in the store only.
+    damaged: BTreeMap<SectorNumber, Arc<Sector>>,
+    /// Which of both wait for a person.
     attention: BTreeSet<SectorNumber>,
     queue: Queue,
     workers: Vec<Worker>,
@@ -129,6 +133,7 @@ impl Core {
             settings,
             box_state: past.box_state,
             sectors: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             attention: BTreeSet::new(),
             queue: Queue::default(),
             workers: Vec::new(),
@@ -159,8 +164,11 @@ impl Core {
             let idle = (first..core.workers.len()).rev().map(WorkerId).collect();
             core.crews.push(Crew { phases: phases.clone(), total: *num, idle });
         }
-        for sector in past.active {
-            core.note(None, Arc::new(sector));
+        let damaged = past.damaged;
+        #[cfg(test)]
+        let damaged = if planted(Bug::DamageForgotten) { Vec::new() } else { damaged };
+        for sector in past.active.into_iter().chain(damaged) {
+            core.keep(None, Arc::new(sector));
         }
         core
     }
@@ -228,7 +236,46 @@ impl Core {
         event: Event,
         now: Timestamp,
     ) -> Result<(), IllegalEvent> {
-        let before = self.sectors.get(&number).cloned();
+        self.happen_to(self.known(number), number, event, now)
+    }
+
+    /// The stored copy of a finished sector was looked at. `stored` is the sector as the store has
+    /// it; what is in memory is newer.
+    pub fn checked(
+        &mut self,
+        number: SectorNumber,
+        stored: Option<Sector>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<(), IllegalEvent> {
+        let before = self.known(number).or_else(|| stored.map(Arc::new));
+        self.happen_to(before, number, event, now)
+    }
+
+    /// A pass over the finished sectors of a storage has come this far.
+    pub fn checked_up_to(
+        &mut self,
+        root: String,
+        began: Timestamp,
+        up_to: Option<SectorNumber>,
+        now: Timestamp,
+    ) {
+        self.box_event(BoxEvent::Checked { root, began, up_to }, now);
+    }
+
+    /// The sector as it was decided last, if it is in memory.
+    fn known(&self, number: SectorNumber) -> Option<Arc<Sector>> {
+        let kept = self.sectors.get(&number).or_else(|| self.damaged.get(&number));
+        kept.or_else(|| self.changed.get(&number)).cloned()
+    }
+
+    fn happen_to(
+        &mut self,
+        before: Option<Arc<Sector>>,
+        number: SectorNumber,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<(), IllegalEvent> {
         let stamp = self.stamp(now);
         let (after, effects) = pipeline::fold(before.as_deref(), number, stamp, &event)?;
         self.effects.extend(effects.into_iter().map(|effect| (number, effect)));
@@ -290,6 +337,11 @@ impl Core {
     #[cfg(test)]
     pub(super) fn halted(&self) -> Option<&Failure> {
         self.halted.as_ref()
+    }
+
+    #[cfg(test)]
+    pub(super) fn damaged(&self) -> &BTreeMap<SectorNumber, Arc<Sector>> {
+        &self.damaged
     }
 
     /// The state in flight and both indexes of it, for the simulation to compare.
@@ -362,22 +414,51 @@ impl Core {
         self.entries.push(entry);
     }
 
-    /// Takes note of a sector as it is now.
+    /// Takes note of what became of a sector.
     fn note(&mut self, before: Option<&Sector>, after: Arc<Sector>) {
+        let was_over = before.is_some_and(|before| before.stage.is_over());
+        match &after.stage {
+            Stage::Finished { .. } if !was_over => self.finished += 1,
+            Stage::GivenUp { .. } if !was_over => self.given_up += 1,
+            Stage::Finished { .. }
+            | Stage::GivenUp { .. }
+            | Stage::Ticket
+            | Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::PreCommitting { .. }
+            | Stage::WaitSeed { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::P6 { .. } => {}
+        }
+        self.keep(before, after);
+    }
+
+    /// Keeps a sector as it is now, for as long as it is in flight or damaged.
+    fn keep(&mut self, before: Option<&Sector>, after: Arc<Sector>) {
         let number = after.id.number;
         self.queue.update(before, &after);
-        if after.failures().next().is_some() {
+        if after.needs_you() {
             self.attention.insert(number);
         } else {
             self.attention.remove(&number);
         }
+        let was_damaged = self.damaged.remove(&number);
+        #[cfg(test)]
+        if planted(Bug::DamageStays)
+            && let Some(damaged) = &was_damaged
+        {
+            self.damaged.insert(number, damaged.clone());
+        }
+        drop(was_damaged);
         match &after.stage {
-            Stage::Finished { .. } => {
-                self.finished += 1;
+            Stage::Finished { fault, .. } => {
                 self.sectors.remove(&number);
+                if fault.is_some() {
+                    self.damaged.insert(number, after);
+                }
             }
             Stage::GivenUp { .. } => {
-                self.given_up += 1;
                 self.sectors.remove(&number);
             }
             Stage::Ticket

@@ -161,6 +161,10 @@ impl Run {
         }
         match self.random.below(10) {
             0 => self.pass_time(),
+            1 if self.random.percent(30) => {
+                self.check_a_copy();
+                Ok(())
+            }
             1..=4 if !self.world.attempts.is_empty() => self.work(),
             5..=6 if !self.world.errands.is_empty() => self.ask_chain(),
             _ => self.turn(),

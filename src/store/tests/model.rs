@@ -39,7 +39,7 @@ pub fn assert_same_lists(reader: &Reader, world: &World) {
         let fits = |sector: &&Sector| match filter {
             SectorFilter::All => true,
             SectorFilter::Active => !sector.stage.is_over(),
-            SectorFilter::Attention => sector.failures().next().is_some(),
+            SectorFilter::Attention => sector.needs_you(),
             SectorFilter::Stage(kind) => kind.name() == sector.stage.name(),
         };
         let mut expected: Vec<Sector> = world.sectors.values().filter(fits).cloned().collect();
@@ -246,7 +246,7 @@ fn what_the_state_holds_is_that_of_its_format() {
     let shape = hex::encode(&hash.finalize().as_bytes()[..8]);
     assert_eq!(
         (tables::FORMAT, shape.as_str()),
-        (2, "e8248284d000fec2"),
+        (3, "611289ab04a35a7d"),
         "raise tables::FORMAT, then put the new pair here"
     );
 }

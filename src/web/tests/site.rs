@@ -233,10 +233,12 @@ impl Site {
         }
         let open = || self.sectors.values().filter(|sector| !sector.stage.is_over());
         let needy = || open().filter(|sector| sector.failures().next().is_some());
+        let waiting_for_a_person = self.sectors.values().filter(|sector| sector.needs_you());
         let stage_is =
             |name| self.sectors.values().filter(|s| s.stage.name() == name).count() as u64;
         let waiting = self.box_state.orders.values().map(|order| order.count - order.issued).sum();
         let mut view = BoxView {
+            passes: self.box_state.passes.clone(),
             at: self.clock,
             seq: self.box_state.seq,
             simulated: false,
@@ -246,7 +248,7 @@ impl Site {
             finished: stage_is("finished"),
             given_up: stage_is("given up"),
             in_flight: open().take(LISTED).cloned().map(Arc::new).collect(),
-            attention: needy().take(LISTED).cloned().map(Arc::new).collect(),
+            attention: waiting_for_a_person.take(LISTED).cloned().map(Arc::new).collect(),
             chain_trouble: Vec::new(),
             workers: self.workers(),
             throttles: vec![ThrottleView {
