@@ -34,6 +34,7 @@ use crate::store::{Direction, OpenOptions, Reader, SectorFilter, StageKind, Stor
 use crate::telemetry;
 use crate::web::orphans::Orphans;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
+use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::progress::ProgressBoard;
 use crate::worker::{Crew, panics};
@@ -104,6 +105,7 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let reader = store.reader();
     let roots = roots(&config, &reader, &clock, &mut recovered.report)?;
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
+    let passes = recovered.box_state.passes.clone();
     let past = Past {
         finished: recovered.counts.stage(StageKind::Finished),
         given_up: recovered.counts.stage(StageKind::GivenUp),
@@ -123,6 +125,15 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let tools = tools(&config, engine.clone(), roots.clone(), disks.clone(), progress.clone());
     let tools = Arc::new(tools);
     let crew = Crew::start(core.workers(), &tools, &input_sender).map_err(StartError::Threads)?;
+    let checks = Checks::start(&Parts {
+        tools,
+        reader: reader.clone(),
+        inputs: input_sender.clone(),
+        clock: clock.clone(),
+        every: config.check_every,
+        passes,
+    });
+    let checks = checks.map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
         core,
@@ -148,7 +159,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         reader,
         engine,
         disks,
-        changes: unseen_changes(parameters, progress.clone()),
+        changes: unseen_changes([parameters, checks.changes()], progress.clone()),
+        checks,
         progress,
         paths: paths(&config),
         listen: config.listen,
@@ -312,16 +324,18 @@ async fn watch_parameters(
 
 /// Counts up when something changes that no view tells, the progress at most once a second.
 fn unseen_changes(
-    mut parameters: watch::Receiver<u64>,
+    of: [watch::Receiver<u64>; 2],
     progress: Arc<ProgressBoard>,
 ) -> watch::Receiver<u64> {
     let (changes, changed) = watch::channel(0u64);
-    let by_parameters = changes.clone();
-    tokio::spawn(async move {
-        while parameters.changed().await.is_ok() {
-            by_parameters.send_modify(|count| *count += 1);
-        }
-    });
+    for mut one in of {
+        let changes = changes.clone();
+        tokio::spawn(async move {
+            while one.changed().await.is_ok() {
+                changes.send_modify(|count| *count += 1);
+            }
+        });
+    }
     tokio::spawn(async move { progress.wake(&changes).await });
     changed
 }

@@ -42,6 +42,7 @@ use crate::engine::Engine;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::store::Reader;
+use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 use error::{PageError, Problem, Unanswered};
 
@@ -78,6 +79,8 @@ pub struct WebState {
     pub progress: Arc<ProgressBoard>,
     pub paths: PathsOf,
     pub orphans: orphans::Orphans,
+    /// Has stored copies proven again.
+    pub checks: Checks,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration as loaded, for the System page.

@@ -33,6 +33,7 @@ use crate::store::{Batch, OpenOptions, Store};
 use crate::web::orphans::Orphans;
 use crate::web::show::now;
 use crate::web::{SectorPaths, StoredPaths, WebState, router};
+use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 
 pub const MINER: ActorId = ActorId(1000);
@@ -309,6 +310,7 @@ impl Site {
             disks,
             changes,
             progress: Arc::clone(&self.progress),
+            checks: Checks::idle(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
