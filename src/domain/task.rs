@@ -143,6 +143,12 @@ impl Sector {
         }
     }
 
+    /// When its last phase ended, of a sector that is over. Its stored copy may be looked at long
+    /// after.
+    pub fn ended(&self) -> Timestamp {
+        self.tasks[Phase::P6].done.unwrap_or(self.updated)
+    }
+
     /// Whether it waits for a person: a task of it failed, or its stored copy is damaged.
     pub fn needs_you(&self) -> bool {
         self.failures().next().is_some() || self.fault().is_some()

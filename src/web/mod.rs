@@ -18,6 +18,7 @@ mod show;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod wire;
 mod words;
 
@@ -122,6 +123,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/orders", post(actions::order))
         .route("/orders/{order}/cancel", post(actions::cancel_order))
         .route("/sectors/{number}/retry", post(actions::retry))
+        .route("/sectors/{number}/verify", post(actions::verify))
         .route("/sectors/{number}/redo", post(actions::redo))
         .route("/sectors/{number}/abort", post(actions::abort))
         .route("/failures/retry", post(actions::retry_cause))

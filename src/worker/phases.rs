@@ -198,7 +198,11 @@ fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<(bool
 
 /// What the samples say of a root that hangs: it is not even asked then.
 pub fn hung_as_seen(tools: &Tools, root: &Path) -> Option<Failure> {
-    let disks = tools.disks.borrow();
+    hung_in(&tools.disks.borrow(), root)
+}
+
+/// The same, of these samples.
+pub fn hung_in(disks: &[DiskView], root: &Path) -> Option<Failure> {
     let disk = disks.iter().find(|disk| disk.path == root && disk.hung)?;
     disk.trouble.clone()
 }
