@@ -254,8 +254,9 @@ impl Round {
             Found::Damaged(failure) => {
                 tracing::error!(sector = number.0, ?depth, %failure, "stored copy damaged");
             }
+            // Told to whoever asked; of a mount, the Storage page tells everyone.
             Found::Unknown(failure) => {
-                tracing::warn!(sector = number.0, ?depth, %failure, "stored copy not looked at");
+                tracing::debug!(sector = number.0, ?depth, %failure, "stored copy not looked at");
             }
         }
         found
