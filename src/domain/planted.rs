@@ -40,7 +40,7 @@ pub enum Bug {
     DeletesBeforeRecord,
     /// `Core::new` leaves the damaged finished sectors out.
     DamageForgotten,
-    /// `Core::keep` goes on listing a sector whose stored copy is proven again.
+    /// `pipeline::checked` keeps the fault of a copy that is proven again.
     DamageStays,
 }
 

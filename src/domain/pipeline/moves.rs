@@ -294,6 +294,8 @@ pub(super) fn checked(
     match &mut sector.stage {
         Stage::Finished { proven, fault, .. } => {
             match found {
+                #[cfg(test)]
+                Ok(_) if planted(Bug::DamageStays) => {}
                 Ok(at) => (*proven, *fault) = (at, None),
                 Err(failure) => *fault = Some(failure.clone()),
             }
