@@ -36,6 +36,7 @@ use crate::store::{Direction, OpenOptions, Reader, SectorFilter, StageKind, Stor
 use crate::telemetry;
 use crate::web::orphans::Orphans;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
+use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::priority::Priority;
 use crate::worker::progress::ProgressBoard;
@@ -108,11 +109,13 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let reader = store.reader();
     let roots = roots(&config, &reader, &clock, &mut recovered.report)?;
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
+    let passes = recovered.box_state.passes.clone();
     let past = Past {
         finished: recovered.counts.stage(StageKind::Finished),
         given_up: recovered.counts.stage(StageKind::GivenUp),
         box_state: recovered.box_state,
         active: recovered.active,
+        damaged: recovered.damaged,
         report: recovered.report,
     };
     let (input_sender, inputs) = mpsc::unbounded_channel();
@@ -133,6 +136,15 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let tools = Arc::new(tools);
     let crew = Crew::start(core.workers(), &priority, &tools, &input_sender)
         .map_err(StartError::Threads)?;
+    let checks = Checks::start(&Parts {
+        tools,
+        reader: reader.clone(),
+        inputs: input_sender.clone(),
+        clock: clock.clone(),
+        every: config.check_every,
+        passes,
+    });
+    let checks = checks.map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
         core,
@@ -161,7 +173,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         reader,
         engine,
         disks,
-        changes: unseen_changes(parameters, progress.clone()),
+        changes: unseen_changes([parameters, checks.changes()], progress.clone()),
+        checks,
         progress,
         paths: paths(&config),
         listen: config.listen,
@@ -340,16 +353,18 @@ async fn watch_parameters(
 
 /// Counts up when something changes that no view tells, the progress at most once a second.
 fn unseen_changes(
-    mut parameters: watch::Receiver<u64>,
+    of: [watch::Receiver<u64>; 2],
     progress: Arc<ProgressBoard>,
 ) -> watch::Receiver<u64> {
     let (changes, changed) = watch::channel(0u64);
-    let by_parameters = changes.clone();
-    tokio::spawn(async move {
-        while parameters.changed().await.is_ok() {
-            by_parameters.send_modify(|count| *count += 1);
-        }
-    });
+    for mut one in of {
+        let changes = changes.clone();
+        tokio::spawn(async move {
+            while one.changed().await.is_ok() {
+                changes.send_modify(|count| *count += 1);
+            }
+        });
+    }
     tokio::spawn(async move { progress.wake(&changes).await });
     changed
 }

@@ -165,6 +165,30 @@ fn a_storage_that_hangs_holds_nobody_else_up_and_recovers() {
 }
 
 #[test]
+fn a_finished_sector_in_a_storage_that_hangs_is_not_damaged_and_is_proven_when_it_answers() {
+    let checked = configuration("", &["store"]) + "[check]\nevery_sec = 1\n";
+    let mut lab = Lab::with(&checked);
+    let mounted = mounted_or_skip!(lab.path("below"), lab.path("store"));
+    lab.start();
+    lab.pledge(1);
+    lab.wait_for_state(0, "finished");
+    mounted.hang();
+    let output = lab.cli(&["verify", "0"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(FAILED), "{said}");
+    assert!(said.contains("not looked at") && said.contains("hung"), "{said}");
+    lab.wait_for(HANG_SHOWS, "the hang is shown", |lab| hangs(lab, "store"));
+    answers_within_a_second(&lab, "/");
+    answers_within_a_second(&lab, "/sectors/0");
+    mounted.answer_again();
+    lab.wait_for(HANG_SHOWS, "it recovers", |lab| disk(lab, "store")["trouble"].is_null());
+    lab.wait("it is proven", |lab| lab.cli(&["verify", "0"]).status.success());
+    let history = lab.history(0);
+    assert!(!history.contains(&"found damaged".to_owned()), "{history:?}");
+    lab.kill();
+}
+
+#[test]
 fn copies_wait_while_the_only_storage_hangs_and_go_on_by_themselves() {
     let mut lab = Lab::with(&configuration("", &["store"]));
     let mounted = mounted_or_skip!(lab.path("below"), lab.path("store"));

@@ -175,6 +175,14 @@ pub enum Request {
         #[arg(long)]
         yes: bool,
     },
+    /// Have the stored copies of finished sectors proven again, every byte of them
+    Verify {
+        /// Only this sector's; else those of all
+        sector: Option<SectorNumber>,
+        /// Those of all finished sectors, which is what no sector means, too
+        #[arg(long, conflicts_with = "sector")]
+        all: bool,
+    },
     /// List what lies in scratch and storage that no sector owns; or delete one of it
     Orphans {
         #[command(subcommand)]

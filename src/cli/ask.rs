@@ -1,9 +1,12 @@
 //! Each request to a running box: what is sent, and how its answer is told.
 
+use std::io;
+
 use serde_json::{Value, json};
 
 use super::args::OrphanOrder;
 use super::client::Client;
+use super::verify::verify;
 use super::{Answer, Exit, Refusal, Request, print};
 
 /// As many rows as are asked for at a time.
@@ -110,6 +113,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             let answer = client.post("/api/v1/orphans/delete", &json!({ "path": path }))?;
             told(answer, |_| format!("{} is deleted", path.display()))
         }
+        Request::Verify { sector, all: _ } => verify(client, *sector, &mut io::stderr()),
         Request::Params => told(client.get("/api/v1/params", &[])?, print::parameters),
     }
 }
@@ -120,7 +124,7 @@ fn told(json: Value, tell: impl FnOnce(&Value) -> String) -> Result<Answer, Refu
 }
 
 /// All pages of a list in one: `{"<rows>": […]}`. `cursor` is the query's name for `next`.
-fn all(
+pub fn all(
     client: &Client,
     path: &str,
     rows: &str,

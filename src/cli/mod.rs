@@ -11,6 +11,7 @@ mod journal;
 mod print;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

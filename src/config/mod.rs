@@ -73,6 +73,10 @@ pub struct Config {
     /// How long running attempts may go on after a stop was asked for.
     #[serde(rename = "shutdown_grace_sec", serialize_with = "show::as_secs")]
     pub shutdown_grace: Duration,
+    /// How long one pass over all finished sectors takes, proving each again; `None`: only on
+    /// demand.
+    #[serde(rename = "check_every_sec", serialize_with = "show::as_secs_or_zero")]
+    pub check_every: Option<Duration>,
     /// Where the Groth parameters are kept.
     pub parameters: PathBuf,
     /// A `tracing` filter.

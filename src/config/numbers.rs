@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::table::Table;
 
+pub const YEAR_SEC: u64 = 365 * 24 * 60 * 60;
 pub const WEEK_SEC: u64 = 7 * 24 * 60 * 60;
 pub const DAY_SEC: u64 = 24 * 60 * 60;
 

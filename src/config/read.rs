@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::numbers::{DAY_SEC, WEEK_SEC, integer, small};
+use super::numbers::{DAY_SEC, WEEK_SEC, YEAR_SEC, integer, small};
 use super::paths;
 use super::problem::{Place, with_nearest};
 use super::reader::Got;
@@ -21,6 +21,7 @@ use crate::domain::units::SectorSize;
 const DEFAULT_MINER: ActorId = ActorId(1000);
 const DEFAULT_GRACE_SEC: u64 = 20;
 const DEFAULT_WAIT_SEC: u64 = 60;
+const DEFAULT_CHECK_EVERY_SEC: u64 = 30 * DAY_SEC;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3456);
 
 /// More threads in one group than this is a slip of the finger.
@@ -68,6 +69,7 @@ pub fn config(
             "seconds",
             DEFAULT_GRACE_SEC,
         )),
+        check_every: check_every(root),
         parameters,
         log: log(root),
         notes,
@@ -264,6 +266,14 @@ fn listen(root: &Table) -> SocketAddr {
         })
     });
     got.map_or(DEFAULT_LISTEN, |got| got.value)
+}
+
+fn check_every(root: &Table) -> Option<Duration> {
+    let unit = "seconds, 0 for never";
+    let seconds = root.table("check", |check| {
+        integer(check, "every_sec", 0..=YEAR_SEC, unit, DEFAULT_CHECK_EVERY_SEC)
+    });
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn log(root: &Table) -> String {

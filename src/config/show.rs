@@ -15,6 +15,10 @@ pub fn as_secs<S: Serializer>(value: &Duration, s: S) -> Result<S::Ok, S::Error>
     s.serialize_u64(value.as_secs())
 }
 
+pub fn as_secs_or_zero<S: Serializer>(value: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_u64(value.map_or(0, |value| value.as_secs()))
+}
+
 pub fn as_ms<S: Serializer>(value: &Duration, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_u128(value.as_millis())
 }

@@ -98,6 +98,15 @@ pub enum Event {
         bytes: u64,
         reason: String,
     },
+    /// The stored copy of a finished sector was proven again: a person asked, or it had a fault.
+    StoredProven {
+        by: String,
+    },
+    /// The stored copy of a finished sector could not be proven again.
+    StoredDamaged {
+        by: String,
+        failure: Failure,
+    },
 }
 
 /// What can happen to the box as a whole.
@@ -135,6 +144,13 @@ pub enum BoxEvent {
         path: PathBuf,
         bytes: u64,
         by: String,
+    },
+    /// How far a pass over the finished sectors of a storage has come: written now and then, so
+    /// that a restart goes on there. `up_to` is none at its end.
+    Checked {
+        root: String,
+        began: Timestamp,
+        up_to: Option<SectorNumber>,
     },
 }
 

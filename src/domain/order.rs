@@ -26,6 +26,27 @@ pub struct Order {
     pub at: Timestamp,
 }
 
+/// A pass over the finished sectors of one storage, in the order of their numbers: each is proven
+/// again from there. What it finds damaged is in that sector's own history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    pub began: Timestamp,
+    /// The last sector it has looked at; none once it is over.
+    pub up_to: Option<SectorNumber>,
+    /// When the pass before it began.
+    pub before: Option<Timestamp>,
+}
+
+impl Pass {
+    /// Since when a sector of this number was looked at at least once, if that is known.
+    pub fn looked_at_since(&self, number: SectorNumber) -> Option<Timestamp> {
+        match self.up_to {
+            Some(up_to) if number > up_to => self.before,
+            Some(_) | None => Some(self.began),
+        }
+    }
+}
+
 /// The fold of everything that concerns the box and not one sector. Orders leave it once they are
 /// issued, so its size follows the work to come, not the history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +61,8 @@ pub struct BoxState {
     /// Sectors ever ordered, the cancelled ones too: `auto_pledge` does not order again what a
     /// person took back.
     pub ordered: u64,
+    /// How far the finished sectors of each storage were proven again.
+    pub passes: BTreeMap<String, Pass>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +106,15 @@ impl BoxState {
                 next.paused.remove(phase);
             }
             Happened::Box(BoxEvent::OrphanDeleted { .. }) => {}
+            Happened::Box(BoxEvent::Checked { root, began, up_to }) => {
+                let before = match next.passes.get(root) {
+                    Some(pass) if pass.began == *began => pass.before,
+                    Some(pass) => Some(pass.began),
+                    None => None,
+                };
+                let pass = Pass { began: *began, up_to: *up_to, before };
+                next.passes.insert(root.clone(), pass);
+            }
             Happened::Sector { number, event: Event::Issued { order, .. } } => {
                 if number.0 != self.next_number {
                     return Err(illegal("sector numbers follow each other"));

@@ -40,10 +40,14 @@ pub enum Bug {
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
     DeletesBeforeRecord,
+    /// `Core::new` leaves the damaged finished sectors out.
+    DamageForgotten,
+    /// `pipeline::checked` keeps the fault of a copy that is proven again.
+    DamageStays,
 }
 
 impl Bug {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -61,6 +65,8 @@ impl Bug {
         Self::ReservesNothing,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
+        Self::DamageForgotten,
+        Self::DamageStays,
     ];
 }
 

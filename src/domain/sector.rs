@@ -205,6 +205,12 @@ pub enum Stage {
     },
     Finished {
         sealed: Box<Sealed>,
+        /// When the stored copy was last proven, as far as the history tells: by P6, then when a
+        /// person asked for it or when that ended a fault. (What a pass over all sectors found
+        /// whole is not written down sector by sector: see [`super::order::Pass`].)
+        proven: Timestamp,
+        /// What is wrong with the stored copy, from when it is found until it is proven again.
+        fault: Option<Failure>,
     },
     GivenUp {
         because: GiveUp,
@@ -288,9 +294,8 @@ impl Stage {
             Self::P3 { challenge, .. } | Self::Proving { challenge, .. } => {
                 Some(&challenge.replica)
             }
-            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
-                Some(&sealed.challenge.replica)
-            }
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. }
+            | Self::Finished { sealed, .. } => Some(&sealed.challenge.replica),
             Self::Ticket
             | Self::P1 { .. }
             | Self::P2 { .. }
@@ -316,9 +321,8 @@ impl Stage {
     pub fn challenge(&self) -> Option<&Challenge> {
         match self {
             Self::P3 { challenge, .. } | Self::Proving { challenge, .. } => Some(challenge),
-            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
-                Some(&sealed.challenge)
-            }
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. }
+            | Self::Finished { sealed, .. } => Some(&sealed.challenge),
             Self::Ticket
             | Self::P1 { .. }
             | Self::P2 { .. }
@@ -333,9 +337,8 @@ impl Stage {
         match self {
             Self::Proving { snark: Snark::Committing { proof, .. }, .. }
             | Self::Proving { snark: Snark::Committed { proof, .. }, .. } => Some(proof),
-            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
-                Some(&sealed.proof)
-            }
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. }
+            | Self::Finished { sealed, .. } => Some(&sealed.proof),
             Self::Ticket
             | Self::P1 { .. }
             | Self::P2 { .. }
@@ -351,9 +354,8 @@ impl Stage {
     pub fn stored(&self) -> Option<&StoredAt> {
         match self {
             Self::Proving { copying: Copying::Copied { stored }, .. } => Some(stored),
-            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Self::Finished { sealed } => {
-                Some(&sealed.stored)
-            }
+            Self::P6 { cleaning: Cleaning::Sealed { sealed }, .. }
+            | Self::Finished { sealed, .. } => Some(&sealed.stored),
             Self::Ticket
             | Self::P1 { .. }
             | Self::P2 { .. }

@@ -143,6 +143,33 @@ impl Sector {
         }
     }
 
+    /// When its last phase ended, of a sector that is over. Its stored copy may be looked at long
+    /// after.
+    pub fn ended(&self) -> Timestamp {
+        self.tasks[Phase::P6].done.unwrap_or(self.updated)
+    }
+
+    /// Whether it waits for a person: a task of it failed, or its stored copy is damaged.
+    pub fn needs_you(&self) -> bool {
+        self.failures().next().is_some() || self.fault().is_some()
+    }
+
+    /// What is wrong with the stored copy of a finished sector, if something is.
+    pub fn fault(&self) -> Option<&Failure> {
+        match &self.stage {
+            Stage::Finished { fault, .. } => fault.as_ref(),
+            Stage::Ticket
+            | Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::PreCommitting { .. }
+            | Stage::WaitSeed { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::P6 { .. }
+            | Stage::GivenUp { .. } => None,
+        }
+    }
+
     /// The tasks that wait for a person, each with its cause.
     pub fn failures(&self) -> impl Iterator<Item = (Phase, &Failure)> {
         Phase::ALL.into_iter().filter_map(|phase| match self.task(phase) {

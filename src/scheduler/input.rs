@@ -11,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
+use crate::domain::units::Timestamp;
 
 /// From workers, chain and engine.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub enum Input {
     /// Something happened in the midst of an attempt (a deletion). `durable` is answered once it
     /// is recorded; dropped unanswered if it is not.
     During { sector: SectorNumber, event: Event, durable: oneshot::Sender<()> },
+    /// The stored copy of a finished sector was looked at. `durable` as above.
+    Checked { sector: SectorNumber, event: Event, durable: oneshot::Sender<()> },
+    /// A pass over the finished sectors of a storage has come this far; none: to its end.
+    CheckedUpTo { root: String, began: Timestamp, up_to: Option<SectorNumber> },
     /// An attempt ended.
     Ended { worker: WorkerId, sector: SectorNumber, event: Event },
     /// An attempt panicked. The proofs library may have lost threads for good by it: a later call

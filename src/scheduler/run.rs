@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::pipeline;
+use crate::domain::sector::Sector;
 use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
@@ -245,6 +246,15 @@ impl Loop {
                     Err(illegal) => tracing::error!(sector = sector.0, %illegal, "not recorded"),
                 }
             }
+            Input::Checked { sector, event, durable } => {
+                match self.s.core.checked(sector, self.stored(sector), event, now) {
+                    Ok(()) => self.answers.push(Answer::Recorded(durable)),
+                    Err(illegal) => tracing::warn!(sector = sector.0, %illegal, "not recorded"),
+                }
+            }
+            Input::CheckedUpTo { root, began, up_to } => {
+                self.s.core.checked_up_to(root, began, up_to, now);
+            }
             Input::Ended { worker, sector, event } => {
                 self.s.core.attempt_ended(worker, sector, event, now);
             }
@@ -280,6 +290,14 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// A sector as the store has it; none while that may be older than the journal.
+    fn stored(&self, number: SectorNumber) -> Option<Sector> {
+        if self.behind.is_some() {
+            return None;
+        }
+        self.s.store.reader().sector(number).ok().flatten()
     }
 
     fn ask(&mut self, ask: Ask) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::domain::admission::Counts;
 use crate::domain::failure::Failure;
 use crate::domain::ids::{ActorId, SectorNumber};
-use crate::domain::order::Order;
+use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::units::{ByteSize, SectorSize, Seq, Timestamp};
@@ -36,6 +36,8 @@ pub struct BoxView {
     pub workers: Vec<WorkerView>,
     pub throttles: Vec<ThrottleView>,
     pub orders: Vec<Order>,
+    /// How far the finished sectors of each storage were proven again.
+    pub passes: BTreeMap<String, Pass>,
     pub intake_paused: bool,
     /// Phases that may not start now, each with what it waits for.
     pub held: BTreeMap<Phase, String>,

@@ -1,10 +1,11 @@
 //! The manifest: what a stored copy consists of, with the digest of every file. It lies beside the
 //! files, and its own digest is in the sector's history, so that neither can drift from the other.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path};
 
+use rustix::fs::{Advice, fadvise};
 use serde::{Deserialize, Serialize};
 
 use super::pump::read_back;
@@ -138,9 +139,7 @@ pub fn check_copy(
             progress(done, total);
         })?;
         if found.bytes != file.bytes {
-            let what = "a file of the stored copy has the wrong size";
-            let detail = format!("{} bytes; the manifest says {}", found.bytes, file.bytes);
-            return Err(damaged(what, &path).detail(detail));
+            return Err(wrong_size(found.bytes, file.bytes, &path));
         }
         if found.blake3 != file.blake3 {
             let what = "a file of the stored copy is not what was stored";
@@ -149,6 +148,35 @@ pub fn check_copy(
         }
     }
     Ok(manifest)
+}
+
+/// Looks whether every file of a stored copy is there with its size, and the manifest with its
+/// digest. Reads none of the others, but has the system forget what it holds of them in memory, so
+/// that whoever reads them next reads the disk.
+///
+/// A failure (class sector, or an I/O error's own) names the file at fault.
+pub fn check_sizes(root: &StorageRoot, id: SectorId, expected: Bytes32) -> Result<(), Failure> {
+    let manifest = expected_manifest(root, id, expected)?;
+    for file in &manifest.files {
+        let path = root.path().join(&file.path);
+        let looking = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("a file of the stored copy is missing", &path),
+            _ => Failure::io("looking at the stored copy", &path, &error),
+        };
+        let opened = File::open(&path).map_err(looking)?;
+        let found = opened.metadata().map_err(looking)?.len();
+        if found != file.bytes {
+            return Err(wrong_size(found, file.bytes, &path));
+        }
+        // Advice is all it is: a file system that does not take it is read as it comes.
+        let _ = fadvise(&opened, 0, None, Advice::DontNeed);
+    }
+    Ok(())
+}
+
+fn wrong_size(found: u64, expected: u64, path: &Path) -> Failure {
+    let what = "a file of the stored copy has the wrong size";
+    damaged(what, path).detail(format!("{found} bytes; the manifest says {expected}"))
 }
 
 fn expected_manifest(

@@ -67,7 +67,10 @@ pub fn read_back(
     // What was just written is still in memory, right even where the disk has it wrong. Advice is
     // all it is: a file system that does not take it is read as it comes.
     let _ = fadvise(&file, 0, None, Advice::DontNeed);
-    match pump(&mut file, &mut io::sink(), limit, moved) {
+    let read = pump(&mut file, &mut io::sink(), limit, moved);
+    // Nobody reads it again soon: it need not push out what others do.
+    let _ = fadvise(&file, 0, None, Advice::DontNeed);
+    match read {
         Ok(pumped) => Ok(pumped),
         Err(PumpError::Read(error) | PumpError::Write(error)) => Err(failed(error)),
     }

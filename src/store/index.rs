@@ -130,7 +130,7 @@ pub(super) fn every_row() -> impl Iterator<Item = Row> {
 pub struct Counts {
     /// Sectors ever issued.
     pub sectors: u64,
-    /// Sectors with a task that waits for a person.
+    /// Sectors that wait for a person: with a failed task, or a damaged stored copy.
     pub attention: u64,
     stages: [u64; 10],
     tasks: PerPhase<[u64; ROWS]>,
@@ -162,7 +162,7 @@ impl Counts {
     fn change(&mut self, sector: &Sector, by_one: impl Fn(&mut u64)) {
         by_one(&mut self.sectors);
         by_one(&mut self.stages[usize::from(StageKind::of(&sector.stage).code())]);
-        if sector.failures().next().is_some() {
+        if sector.needs_you() {
             by_one(&mut self.attention);
         }
         for phase in Phase::ALL {

@@ -120,6 +120,7 @@ impl OpenOptions {
         let recovered = Recovered {
             box_state: found.meta.box_state.clone(),
             active: found.active,
+            damaged: found.damaged,
             counts: found.meta.counts.clone(),
             report,
             last_seq: found.meta.last,
@@ -160,6 +161,8 @@ pub struct Recovered {
     pub box_state: BoxState,
     /// The sectors that are not over, by number.
     pub active: Vec<Sector>,
+    /// The finished sectors whose stored copy is damaged, by number.
+    pub damaged: Vec<Sector>,
     pub counts: Counts,
     /// What had to be mended on the way, a sentence each: for the log and the page. Empty after a
     /// clean stop.

@@ -45,7 +45,7 @@ pub enum SectorFilter {
     All,
     /// Neither finished nor given up.
     Active,
-    /// With a task that waits for a person.
+    /// Waiting for a person: with a failed task, or a damaged stored copy.
     Attention,
     Stage(StageKind),
 }

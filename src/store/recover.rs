@@ -26,6 +26,7 @@ pub struct Found {
     pub meta: Meta,
     pub end: End,
     pub active: Vec<Sector>,
+    pub damaged: Vec<Sector>,
 }
 
 /// The journal's files; a new journal if neither it nor a state is there.
@@ -86,13 +87,15 @@ fn open_and_catch_up(ground: &Ground, segments: &[Segment]) -> Result<Found, Sto
         );
         return Err(StoreError::State { path: ground.state.clone(), why });
     }
-    let active = active(&state)?;
-    Ok(Found { state, meta, end, active })
+    let active = listed(&state, List::Active)?;
+    let mut damaged = listed(&state, List::Attention)?;
+    damaged.retain(|sector| sector.fault().is_some());
+    Ok(Found { state, meta, end, active, damaged })
 }
 
-fn active(state: &State) -> Result<Vec<Sector>, StoreError> {
+fn listed(state: &State, list: List) -> Result<Vec<Sector>, StoreError> {
     let mut sectors = Vec::new();
-    for number in state.numbers(List::Active, None, Direction::OldestFirst) {
+    for number in state.numbers(list, None, Direction::OldestFirst) {
         let number = number?;
         let sector = state.sector(number)?.ok_or_else(|| StoreError::State {
             path: state.path().to_path_buf(),

@@ -8,7 +8,7 @@
 //! | `h` number, entry                | an entry of the sector's history        |
 //! | `x` entry                        | an entry of the box's history           |
 //! | `a` number                       | the sector is not over                  |
-//! | `w` number                       | a task of it waits for a person         |
+//! | `w` number                       | it waits for a person                   |
 //! | `g` stage, number                | the sector is at that stage             |
 //! | `t` task type, row, number       | its task of that type has that row      |
 //!
@@ -234,7 +234,7 @@ fn lists(sector: &Sector) -> BTreeSet<Vec<u8>> {
     if !sector.stage.is_over() {
         keys.insert(List::Active.key(number));
     }
-    if sector.failures().next().is_some() {
+    if sector.needs_you() {
         keys.insert(List::Attention.key(number));
     }
     for phase in Phase::ALL {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use super::Batch;
+use super::{Batch, StageKind};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
@@ -50,6 +50,7 @@ fn onward(salt: u32) -> Vec<Event> {
         Event::SeedDrawn { seed: Seed { epoch, value } },
         Event::Committed { commit: Commit { message, epoch } },
     ];
+    events.push(Event::StoredProven { by: "the schedule".to_owned() });
     events.extend(Phase::ALL.map(|phase| Event::Started { phase, worker: "w-1".to_owned() }));
     events.extend(
         [
@@ -75,6 +76,7 @@ fn trouble(salt: u32) -> Vec<Event> {
     let mut events = vec![
         Event::PreCommitRefused { failure: refusal.clone() },
         Event::CommitRefused { failure: refusal },
+        Event::StoredDamaged { by: by.clone(), failure: failure(Class::Sector) },
         Event::Redone { by: by.clone() },
         Event::Aborted { by: by.clone() },
         Event::Deleted { path: "/scratch/c".into(), bytes: 7, reason: "stored".to_owned() },
@@ -85,6 +87,10 @@ fn trouble(salt: u32) -> Vec<Event> {
         events.extend(Class::ALL.map(|class| Event::Failed { phase, failure: failure(class) }));
     }
     events
+}
+
+fn is_finished(sector: &Sector) -> bool {
+    StageKind::of(&sector.stage) == StageKind::Finished
 }
 
 /// A box and its sectors as the domain alone makes them: what a store is compared with.
@@ -143,7 +149,9 @@ impl World {
     }
 
     fn choose(&self, pick: u32) -> Happened {
-        let active: Vec<_> = self.sectors.values().filter(|s| !s.stage.is_over()).collect();
+        // Little happens to a finished sector, and rarely.
+        let is_looked_at = |s: &&Sector| !s.stage.is_over() || (pick % 8 == 5 && is_finished(s));
+        let active: Vec<_> = self.sectors.values().filter(is_looked_at).collect();
         let salt = pick >> 16;
         // One in sixteen concerns the box, as does everything while there is no sector.
         if pick.is_multiple_of(16) || active.is_empty() {
@@ -166,6 +174,11 @@ impl World {
             (Some(&order), 0) if !idle => Happened::Box(BoxEvent::Cancelled { order, by }),
             (Some(_), 1) if !idle => Happened::Box(BoxEvent::IntakePaused { by }),
             (Some(_), 2) if !idle => Happened::Box(BoxEvent::IntakeResumed { by }),
+            (Some(_), 3) if !idle => Happened::Box(BoxEvent::Checked {
+                root: "/storage".to_owned(),
+                began: Timestamp(u64::from(salt % 3)),
+                up_to: (!salt.is_multiple_of(5)).then_some(SectorNumber(u64::from(salt))),
+            }),
             (Some(&order), _) => Happened::Sector {
                 number: self.box_state.next_sector(),
                 event: Event::Issued {
@@ -213,16 +226,18 @@ proptest! {
 
 #[test]
 fn the_walks_reach_every_stage() {
-    use super::StageKind;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = std::collections::BTreeSet::new();
+    let mut damaged = false;
     for _ in 0..50 {
         let picks = picks(400).new_tree(&mut runner).unwrap().current();
         let mut world = World::default();
         for pick in picks {
             world.step(pick);
             seen.extend(world.sectors.values().map(|s| StageKind::of(&s.stage)));
+            damaged |= world.sectors.values().any(|s| s.fault().is_some());
         }
     }
+    assert!(damaged, "no finished sector was damaged");
     assert_eq!(seen.len(), StageKind::ALL.len(), "{seen:?}");
 }

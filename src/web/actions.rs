@@ -14,7 +14,7 @@ use super::error::{Named, PageError, Unanswered};
 use super::lookup::shortened;
 use super::pages::failures;
 use super::show::{grouped, plural};
-use super::{WebState, flash, lookup};
+use super::{WebState, flash, lookup, verify};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::ORDER_LIMIT;
 use crate::domain::units::{ByteSize, SectorSize};
@@ -156,6 +156,17 @@ pub async fn retry(
     let sector = sector_number(&sector)?;
     let phase = fields.phase.as_deref().map(lookup::phase).transpose()?;
     carry_out(&state, Command::Retry { sector, phase }, &Plain { back: fields.back }).await
+}
+
+pub async fn verify(
+    State(state): State<WebState>,
+    Named(sector): Named,
+    sent: Fields<Plain>,
+) -> Answer {
+    let fields = fields(sent)?;
+    let number = verify::order(&state, &sector, BY)?.id.number;
+    let words = format!("Sector {number} is being proven again; its page says what comes of it.");
+    Ok(said(&fields.back, &words))
 }
 
 pub async fn redo(

@@ -18,10 +18,12 @@ use tower_http::csrf::CsrfLayer;
 use super::actions::{order_count, order_id, order_size, sector_number};
 use super::error::{Named, Problem, Unanswered};
 use super::lookup::{self, SectorParams, TaskParams};
+use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, Status, TaskRow};
 use super::{WebState, guard};
 use crate::scheduler::command::{Command, Done, Retried};
 use crate::store::Direction;
+use crate::worker::checks::Seen;
 
 /// A root that takes longer is told as still being looked at.
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
@@ -36,6 +38,7 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/sectors", get(sectors))
         .route("/api/v1/sectors/{number}", get(sector))
         .route("/api/v1/sectors/{number}/retry", post(retry))
+        .route("/api/v1/sectors/{number}/verify", post(verify_again).get(verified))
         .route("/api/v1/sectors/{number}/redo", post(redo))
         .route("/api/v1/sectors/{number}/abort", post(abort))
         .route("/api/v1/retry", post(retry_all))
@@ -138,6 +141,25 @@ fn retry_body(sent: &[u8]) -> Result<RetryBody, Problem> {
         let mend = r#"send {"phase":"P5"}, or nothing at all for every failed phase"#;
         Unanswered::invalid(error.to_string(), mend)
     })?)
+}
+
+async fn verify_again(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    Named(number): Named,
+) -> Answer {
+    let sector = verify::order(&state, &number, by(&headers))?;
+    let seen = verify::seen(&state, &sector).unwrap_or(Seen::Waiting(None));
+    Ok((StatusCode::ACCEPTED, Json(Verification::of(&sector, seen))).into_response())
+}
+
+async fn verified(State(state): State<WebState>, Named(number): Named) -> Answer {
+    let sector = lookup::sector(&state, &number)?;
+    let seen = verify::seen(&state, &sector).ok_or_else(|| {
+        let detail = format!("nobody asked for sector {} to be proven again", sector.id.number);
+        Unanswered::new(StatusCode::NOT_FOUND, detail, "ask for it with POST at this address")
+    })?;
+    Ok(Json(Verification::of(&sector, seen)).into_response())
 }
 
 async fn redo(State(state): State<WebState>, headers: HeaderMap, Named(number): Named) -> Answer {

@@ -18,6 +18,7 @@ mod show;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod wire;
 mod words;
 
@@ -43,6 +44,7 @@ use crate::engine::Engine;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::store::Reader;
+use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 use error::{PageError, Problem, Unanswered};
 
@@ -80,6 +82,8 @@ pub struct WebState {
     pub paths: PathsOf,
     pub orphans: orphans::Orphans,
     pub doctor: Doctor,
+    /// Has stored copies proven again.
+    pub checks: Checks,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration as loaded, for the System page.
@@ -121,6 +125,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/orders", post(actions::order))
         .route("/orders/{order}/cancel", post(actions::cancel_order))
         .route("/sectors/{number}/retry", post(actions::retry))
+        .route("/sectors/{number}/verify", post(actions::verify))
         .route("/sectors/{number}/redo", post(actions::redo))
         .route("/sectors/{number}/abort", post(actions::abort))
         .route("/failures/retry", post(actions::retry_cause))

@@ -15,6 +15,8 @@ pub struct Offers {
     pub retry: Vec<Phase>,
     /// P5 would copy again what P6 could not prove.
     pub copy_again: bool,
+    /// Its stored copy can be proven again.
+    pub prove_again: bool,
     /// Why none can, if none can.
     pub no_retry: Option<WhyNot>,
     pub no_redo: Option<WhyNot>,
@@ -43,6 +45,7 @@ impl Offers {
         let at_hand = sector.stage.works().next().map_or(Phase::P1, |(phase, _)| phase);
         Self {
             copy_again: retry.contains(&Phase::P6) && retry.contains(&Phase::P5),
+            prove_again: why_not(&Event::StoredProven { by: by() }).is_none(),
             no_retry: if retry.is_empty() { why_no_retry(at_hand) } else { None },
             retry,
             no_redo: why_not(&Event::Redone { by: by() }),

@@ -134,7 +134,9 @@ impl Orphans {
             return Ok(Known::Nothing);
         };
         Ok(match &sector.stage {
-            Stage::Finished { sealed } => Known::Finished { stored: (&sealed.stored.root).into() },
+            Stage::Finished { sealed, .. } => {
+                Known::Finished { stored: (&sealed.stored.root).into() }
+            }
             Stage::GivenUp { .. } => Known::GivenUp,
             Stage::Ticket
             | Stage::P1 { .. }

@@ -101,6 +101,30 @@ impl Failed {
     }
 }
 
+/// A finished sector whose stored copy is damaged, as it is shown.
+#[derive(Debug, Clone)]
+pub struct Damaged {
+    pub sector: SectorNumber,
+    pub failure: Failure,
+    /// When it was found.
+    pub at: Timestamp,
+}
+
+impl Damaged {
+    pub fn of(sector: &Sector) -> Option<Self> {
+        let failure = sector.fault()?.clone();
+        Some(Self { sector: sector.id.number, failure, at: sector.updated })
+    }
+
+    pub fn file(&self) -> String {
+        self.failure.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default()
+    }
+
+    pub fn detail(&self) -> &str {
+        self.failure.detail.as_deref().unwrap_or_default()
+    }
+}
+
 /// The standstill of a throttle, in words; none if it does not stand still.
 pub fn standstill(throttle: &ThrottleView) -> Option<String> {
     let limit = throttle.limit.filter(|_| throttle.stands_still())?;

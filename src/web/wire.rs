@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::orphans::Looked;
 use super::show::{now, rfc3339};
+use super::verify::Proven;
 use super::{SectorPaths, WebState, words};
 use crate::domain::admission::Counts;
 use crate::domain::event::{Entry, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
-use crate::domain::order::Order;
+use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, PreCommit, Sector};
 use crate::domain::units::ByteSize;
@@ -53,8 +54,9 @@ impl SectorRow {
 
 /// Every failed task with its cause, in one line.
 fn attention(sector: &Sector) -> Option<String> {
-    let causes: Vec<String> =
-        sector.failures().map(|(phase, failure)| format!("{phase}: {failure}")).collect();
+    let failed = sector.failures().map(|(phase, failure)| format!("{phase}: {failure}"));
+    let fault = sector.fault().map(|fault| format!("stored copy: {fault}"));
+    let causes: Vec<String> = failed.chain(fault).collect();
     (!causes.is_empty()).then(|| causes.join(" · "))
 }
 
@@ -126,6 +128,8 @@ pub struct SectorDetail {
     pub comm_r_cid: Option<String>,
     pub proof: Option<String>,
     pub stored: Option<Stored>,
+    /// When the stored copy was proven last; then or later, if it was one of a pass over all.
+    pub proven: Option<String>,
     pub pre_commit: Option<PreCommit>,
     pub commit: Option<Commit>,
     pub created: String,
@@ -185,6 +189,7 @@ impl SectorDetail {
             comm_r_cid: commitments.map(|both| both.comm_r.cid()),
             proof: stage.proof().map(|proof| hex::encode(&proof.0)),
             stored: stored(sector, (state.paths)(sector)),
+            proven: Proven::of(&state.handle.view(), sector).map(|proven| rfc3339(proven.at)),
             pre_commit: stage.pre_commit().cloned(),
             commit: commit(sector).cloned(),
             created: rfc3339(sector.created),
@@ -220,9 +225,8 @@ pub fn commit(sector: &Sector) -> Option<&Commit> {
     use crate::domain::sector::{Cleaning, Snark, Stage};
     match &sector.stage {
         Stage::Proving { snark: Snark::Committed { commit, .. }, .. } => Some(commit),
-        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. } | Stage::Finished { sealed } => {
-            Some(&sealed.commit)
-        }
+        Stage::P6 { cleaning: Cleaning::Sealed { sealed }, .. }
+        | Stage::Finished { sealed, .. } => Some(&sealed.commit),
         Stage::Ticket
         | Stage::P1 { .. }
         | Stage::P2 { .. }
@@ -308,6 +312,8 @@ pub struct Status {
     pub workers: Vec<WorkerRow>,
     pub throttles: Vec<ThrottleRow>,
     pub orders: Vec<OrderRow>,
+    /// How far the finished sectors of each storage were proven again; its end is no number.
+    pub passes: BTreeMap<String, PassRow>,
     pub intake_paused: bool,
     /// What the next sector waits for beside the throttle.
     pub intake_waits: Option<String>,
@@ -354,6 +360,12 @@ pub struct OrderRow {
     pub at: String,
 }
 
+#[derive(Debug, Serialize)]
+pub struct PassRow {
+    pub began: String,
+    pub up_to: Option<u64>,
+}
+
 impl Status {
     pub fn of(state: &WebState) -> Self {
         let view = state.handle.view();
@@ -375,6 +387,7 @@ impl Status {
             workers: view.workers.iter().map(worker_row).collect(),
             throttles: view.throttles.iter().map(throttle_row).collect(),
             orders: view.orders.iter().map(order_row).collect(),
+            passes: view.passes.iter().map(|(root, pass)| (root.clone(), pass_row(pass))).collect(),
             intake_paused: view.intake_paused,
             intake_waits: view.intake_waits.clone(),
             paused: view.paused.clone(),
@@ -409,6 +422,10 @@ fn throttle_row(throttle: &ThrottleView) -> ThrottleRow {
         held_by: throttle.held_by.clone(),
         stands_still: throttle.stands_still(),
     }
+}
+
+fn pass_row(pass: &Pass) -> PassRow {
+    PassRow { began: rfc3339(pass.began), up_to: pass.up_to.map(|number| number.0) }
 }
 
 fn order_row(order: &Order) -> OrderRow {

@@ -65,6 +65,13 @@ fn event_words(event: &Event) -> (Look, String) {
         Event::Deleted { path, bytes, reason } => {
             (Look::Never, format!("deleted {} ({}): {reason}", path.display(), ByteSize(*bytes)))
         }
+        Event::StoredProven { by } => {
+            (Look::Done, format!("the stored copy was proven again (asked by {by})"))
+        }
+        Event::StoredDamaged { by, failure } => (
+            Look::Failed,
+            format!("the stored copy could not be proven again (asked by {by}): {failure}"),
+        ),
     }
 }
 
@@ -97,6 +104,12 @@ fn box_words(event: &BoxEvent) -> String {
         BoxEvent::PhaseResumed { phase, by } => format!("{phase} resumed by {by}"),
         BoxEvent::OrphanDeleted { path, bytes, by } => {
             format!("orphan {} ({}) deleted by {by}", path.display(), ByteSize(*bytes))
+        }
+        BoxEvent::Checked { root, up_to: Some(up_to), .. } => {
+            format!("the finished sectors in {root} were proven again up to {up_to}")
+        }
+        BoxEvent::Checked { root, up_to: None, .. } => {
+            format!("all finished sectors in {root} were proven again")
         }
     }
 }
@@ -131,7 +144,10 @@ pub fn standing(sector: &Sector, held: &Held, reported: &Reported) -> String {
         Stage::P6 { cleaning: Cleaning::GivenUp { because }, work } => {
             format!("{} {}", given_up(because), work_words(Phase::P6, work))
         }
-        Stage::Finished { .. } => {
+        Stage::Finished { fault: Some(_), .. } => {
+            "Sealed and on chain, but its stored copy is damaged: it waits for you.".to_owned()
+        }
+        Stage::Finished { fault: None, .. } => {
             "Sealed, its stored copy proven, its local files cleaned up.".to_owned()
         }
         Stage::GivenUp { because } => given_up(because),
@@ -228,7 +244,7 @@ pub fn class_words(class: Class) -> &'static str {
 
 /// The look of a sector's state where it is one word in a table.
 pub fn look(sector: &Sector) -> Look {
-    if sector.failures().next().is_some() {
+    if sector.needs_you() {
         return Look::Failed;
     }
     match &sector.stage {

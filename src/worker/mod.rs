@@ -2,6 +2,7 @@
 //!
 //! Proving runs for hours: it never gets near the async runtime's threads.
 
+pub mod checks;
 pub mod panics;
 pub mod phases;
 pub mod priority;

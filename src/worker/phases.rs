@@ -1,5 +1,6 @@
 //! How each phase runs: one attempt, from the sector's state to the phase's output.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -196,39 +197,59 @@ fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<(bool
 }
 
 /// What the samples say of a root that hangs: it is not even asked then.
-fn hung_as_seen(tools: &Tools, root: &Path) -> Option<Failure> {
-    let disks = tools.disks.borrow();
+pub fn hung_as_seen(tools: &Tools, root: &Path) -> Option<Failure> {
+    hung_in(&tools.disks.borrow(), root)
+}
+
+/// The same, of these samples.
+pub fn hung_in(disks: &[DiskView], root: &Path) -> Option<Failure> {
     let disk = disks.iter().find(|disk| disk.path == root && disk.hung)?;
     disk.trouble.clone()
 }
 
-/// Nothing is deleted before all three hold of the stored copy: its digests, its `p_aux` with a
-/// PoSt proof, and the seal proof.
+/// All three have to hold of a stored copy: its digests, its `p_aux` with a PoSt proof, and the
+/// seal proof. `no_verdict` is set if the seal proof could not be verified either way.
+pub fn prove_stored_copy(
+    tools: &Tools,
+    sector: &Sector,
+    sealed: &Sealed,
+    progress: &dyn Fn(u64, u64),
+    no_verdict: &Cell<bool>,
+) -> Result<ProvenCopy, Failure> {
+    let engine = &tools.engine;
+    ProvenCopy::prove(
+        sector.id,
+        &sealed.stored,
+        &tools.copy_limit,
+        progress,
+        |cache, replica| {
+            let comm_r = &sealed.challenge.replica.commitments.comm_r;
+            engine.prove_stored(&stored_copy(sector, cache, replica), comm_r)
+        },
+        || {
+            let verified = engine.verify_seal(&statement(sector, &sealed.challenge), &sealed.proof);
+            no_verdict.set(verified.is_err());
+            verified
+        },
+    )
+}
+
+/// A copy as the engine takes it.
+pub fn stored_copy(sector: &Sector, cache: &Path, replica: &Path) -> StoredCopy {
+    let (cache, replica) = (cache.to_path_buf(), replica.to_path_buf());
+    StoredCopy { id: sector.id, size: sector.size, cache, replica }
+}
+
+/// Nothing is deleted before the stored copy is proven.
 fn clean_behind_copy(
     tools: &Tools,
     sector: &Sector,
     sealed: &Sealed,
     record: Record<'_>,
 ) -> Result<(), Failure> {
-    let engine = &tools.engine;
     // What cannot be seen because its mount is gone must not be believed gone.
     tools.roots.check(Path::new(&sealed.stored.root))?;
-    let proven = ProvenCopy::prove(
-        sector.id,
-        &sealed.stored,
-        &tools.copy_limit,
-        &|_done, _total| {},
-        |cache, replica| {
-            let copy = StoredCopy {
-                id: sector.id,
-                size: sector.size,
-                cache: cache.to_path_buf(),
-                replica: replica.to_path_buf(),
-            };
-            engine.prove_stored(&copy, &sealed.challenge.replica.commitments.comm_r)
-        },
-        || engine.verify_seal(&statement(sector, &sealed.challenge), &sealed.proof),
-    )?;
+    let proven = prove_stored_copy(tools, sector, sealed, &|_done, _total| {}, &Cell::new(false))?;
     tracing::info!("the stored copy is proven; the scratch is cleaned");
     clean(&tools.scratch, &Permit::proven(proven), record).map(|_deleted| ())
 }

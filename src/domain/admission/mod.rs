@@ -94,6 +94,10 @@ impl Queue {
     fn shift(&mut self, sector: &Sector, add: bool) {
         let number = sector.id.number;
         if sector.stage.is_over() {
+            // A finished one with a fault needs a person too, but it holds no place.
+            if sector.fault().is_some() {
+                step(&mut self.counts.needs_you, add);
+            }
             return;
         }
         step(self.outstanding.entry(sector.size).or_default(), add);

@@ -15,8 +15,8 @@ use super::phase::PerPhase;
 use super::sector::{Challenge, GiveUp, Sector, Snark, Stage, TaskRecord, Work};
 use super::units::{Seq, Timestamp};
 use moves::{
-    aborted, clean_up_behind, clean_when_both_are_there, committing, failed, give_up_if_asked,
-    interrupted, redone, retried, started, succeeded,
+    aborted, checked, clean_up_behind, clean_when_both_are_there, committing, failed,
+    give_up_if_asked, interrupted, redone, retried, started, succeeded,
 };
 use record::record;
 
@@ -159,7 +159,7 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
         },
         Event::Started { phase, worker } => started(sector, *phase, worker, at),
         Event::Interrupted { phase } => interrupted(sector, *phase),
-        Event::Succeeded { output } => succeeded(sector, output),
+        Event::Succeeded { output } => succeeded(sector, output, at),
         Event::Failed { phase, failure } => failed(sector, *phase, failure, at),
         Event::PreCommitted { pre_commit } => match &sector.stage {
             Stage::PreCommitting { replica } => {
@@ -230,5 +230,7 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
                 Err("only a running phase deletes")
             }
         }
+        Event::StoredProven { .. } => checked(sector, Ok(at)),
+        Event::StoredDamaged { failure, .. } => checked(sector, Err(failure)),
     }
 }

@@ -59,7 +59,11 @@ pub(super) fn interrupted(sector: &mut Sector, phase: Phase) -> Result<(), Illeg
     Ok(())
 }
 
-pub(super) fn succeeded(sector: &mut Sector, output: &Output) -> Result<(), Illegal> {
+pub(super) fn succeeded(
+    sector: &mut Sector,
+    output: &Output,
+    at: Timestamp,
+) -> Result<(), Illegal> {
     end_attempt(sector, output.phase())?;
     // `end_attempt` found the phase's work, so the stage is the phase's; the other arms say so.
     match (output, &mut sector.stage) {
@@ -86,7 +90,9 @@ pub(super) fn succeeded(sector: &mut Sector, output: &Output) -> Result<(), Ille
         }
         (Output::P6, Stage::P6 { cleaning, .. }) => {
             sector.stage = match cleaning {
-                Cleaning::Sealed { sealed } => Stage::Finished { sealed: sealed.clone() },
+                Cleaning::Sealed { sealed } => {
+                    Stage::Finished { sealed: sealed.clone(), proven: at, fault: None }
+                }
                 Cleaning::GivenUp { because } => Stage::GivenUp { because: because.clone() },
             };
         }
@@ -277,6 +283,33 @@ fn sealed(challenge: &Challenge, proof: &SealProof, commit: &Commit, stored: &St
         proof: proof.clone(),
         commit: commit.clone(),
         stored: stored.clone(),
+    }
+}
+
+/// What a look at the stored copy of a finished sector found: proven now, or a fault.
+pub(super) fn checked(
+    sector: &mut Sector,
+    found: Result<Timestamp, &Failure>,
+) -> Result<(), Illegal> {
+    match &mut sector.stage {
+        Stage::Finished { proven, fault, .. } => {
+            match found {
+                #[cfg(test)]
+                Ok(_) if planted(Bug::DamageStays) => {}
+                Ok(at) => (*proven, *fault) = (at, None),
+                Err(failure) => *fault = Some(failure.clone()),
+            }
+            Ok(())
+        }
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { .. }
+        | Stage::P6 { .. }
+        | Stage::GivenUp { .. } => Err("it is not finished"),
     }
 }
 

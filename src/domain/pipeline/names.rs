@@ -23,6 +23,8 @@ impl Event {
             Self::Redone { .. } => "redone from P1",
             Self::Aborted { .. } => "aborted",
             Self::Deleted { .. } => "deleted",
+            Self::StoredProven { .. } => "proven again",
+            Self::StoredDamaged { .. } => "found damaged",
         }
     }
 
@@ -44,7 +46,9 @@ impl Event {
             | Self::Committed { .. }
             | Self::Redone { .. }
             | Self::Aborted { .. }
-            | Self::Deleted { .. } => None,
+            | Self::Deleted { .. }
+            | Self::StoredProven { .. }
+            | Self::StoredDamaged { .. } => None,
         }
     }
 }

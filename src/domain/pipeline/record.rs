@@ -33,7 +33,9 @@ pub(super) fn record(sector: &mut Sector, at: Timestamp, event: &Event) {
             | Event::Retried { .. }
             | Event::Redone { .. }
             | Event::Aborted { .. }
-            | Event::Deleted { .. } => {}
+            | Event::Deleted { .. }
+            | Event::StoredProven { .. }
+            | Event::StoredDamaged { .. } => {}
         }
     }
     let Sector { stage, tasks, .. } = sector;

@@ -72,6 +72,8 @@ fn event(name: &str) -> Event {
         "commit-refused" => Event::CommitRefused { failure: failure() },
         "redo" => Event::Redone { by: by() },
         "abort" => Event::Aborted { by: by() },
+        "proven" => Event::StoredProven { by: by() },
+        "damaged" => Event::StoredDamaged { by: by(), failure: failure() },
         "deleted" => Event::Deleted { path: "/x".into(), bytes: 1, reason: "clean".to_owned() },
         other => panic!("no event {other}"),
     }
@@ -90,6 +92,8 @@ fn every_event() -> Vec<String> {
         "redo",
         "abort",
         "deleted",
+        "proven",
+        "damaged",
     ];
     let phased = of_phase.iter().flat_map(|word| Phase::ALL.map(|phase| format!("{word} {phase}")));
     phased.chain(of_none.map(str::to_owned)).collect()
@@ -142,7 +146,8 @@ fn situation(sector: &Sector) -> String {
         Stage::P6 { cleaning: Cleaning::GivenUp { .. }, work: w } => {
             format!("P6 given up {}", work(w))
         }
-        Stage::Finished { .. } => "finished".to_owned(),
+        Stage::Finished { fault: None, .. } => "finished".to_owned(),
+        Stage::Finished { fault: Some(_), .. } => "finished, damaged".to_owned(),
         Stage::GivenUp { .. } => "given up".to_owned(),
     };
     if sector.giving_up.is_some() { format!("{at}, giving up") } else { at }
@@ -413,7 +418,16 @@ fn table() -> Vec<Row> {
         "P6 given up ready",
         &[("start P6", "P6 given up running")],
     );
-    row(&to(TO_P6, "start P6, ok P6"), "finished", &[]);
+    row(
+        &to(TO_P6, "start P6, ok P6"),
+        "finished",
+        &[("proven", "finished"), ("damaged", "finished, damaged")],
+    );
+    row(
+        &to(TO_P6, "start P6, ok P6, damaged"),
+        "finished, damaged",
+        &[("proven", "finished"), ("damaged", "finished, damaged")],
+    );
     row("abort, start P6, ok P6", "given up", &[]);
     table
 }
@@ -482,6 +496,21 @@ fn p2_that_failed_twice_goes_back_to_p1_once_and_then_asks_a_person() {
     assert_eq!(sector.tasks[Phase::P1].done, None, "its layers are no longer taken for done");
     let twice = format!("{once}, start P1, ok P1, start P2, bad P2, start P2, bad P2");
     assert_eq!(situation(&after(&twice)), "P2 failed");
+}
+
+#[test]
+fn a_damaged_copy_needs_a_person_until_it_is_proven_again() {
+    let finished = format!("{TO_P6}, start P6, ok P6");
+    let sector = after(&format!("{finished}, damaged"));
+    assert!(sector.needs_you() && sector.fault() == Some(&failure()));
+    assert!(sector.failures().next().is_none(), "no task of it failed");
+    assert_eq!(sector.row(Phase::P6), after(&finished).row(Phase::P6));
+    let sector = after(&format!("{finished}, damaged, proven"));
+    assert!(!sector.needs_you());
+    match sector.stage {
+        Stage::Finished { proven, .. } => assert_eq!(proven, sector.updated),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

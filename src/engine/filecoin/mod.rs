@@ -14,6 +14,8 @@ pub mod settings;
 mod stored;
 
 #[cfg(test)]
+mod real_copy;
+#[cfg(test)]
 mod real_layers;
 #[cfg(test)]
 mod real_sector;

@@ -191,6 +191,12 @@ impl Core {
     pub(super) fn in_flight(&self, number: SectorNumber) -> Result<&Arc<Sector>, Refusal> {
         match self.sectors.get(&number) {
             Some(sector) => Ok(sector),
+            None if self.damaged.contains_key(&number) => Err(Refusal::Conflict {
+                what: format!("sector {number} is finished, and its stored copy is damaged"),
+                mend: format!(
+                    "bring the copy's file back, then prove it again (`sealbox verify {number}`)"
+                ),
+            }),
             None if number.0 < self.box_state.next_number => Err(Refusal::Conflict {
                 what: format!("sector {number} is finished or given up"),
                 mend: "nothing needs to be done".to_owned(),

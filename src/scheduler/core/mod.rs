@@ -3,6 +3,7 @@
 
 mod commands;
 mod holds;
+mod keep;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
-use crate::domain::sector::{Data, Sector, Stage};
+use crate::domain::sector::{Data, Sector};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
 use super::view::Doing;
@@ -77,6 +78,8 @@ struct Crew {
 pub struct Past {
     pub box_state: BoxState,
     pub active: Vec<Sector>,
+    /// Finished, with a damaged stored copy.
+    pub damaged: Vec<Sector>,
     pub finished: u64,
     pub given_up: u64,
     pub report: Vec<String>,
@@ -105,9 +108,11 @@ pub struct Decided {
 pub struct Core {
     settings: Settings,
     box_state: BoxState,
-    /// In flight only; what is over lives in the store.
+    /// In flight only.
     sectors: BTreeMap<SectorNumber, Arc<Sector>>,
-    /// Which of them wait for a person.
+    /// Finished with a damaged stored copy; the other finished ones live in the store only.
+    damaged: BTreeMap<SectorNumber, Arc<Sector>>,
+    /// Which of both wait for a person.
     attention: BTreeSet<SectorNumber>,
     queue: Queue,
     workers: Vec<Worker>,
@@ -141,6 +146,7 @@ impl Core {
             settings,
             box_state: past.box_state,
             sectors: BTreeMap::new(),
+            damaged: BTreeMap::new(),
             attention: BTreeSet::new(),
             queue: Queue::default(),
             workers: Vec::new(),
@@ -174,8 +180,11 @@ impl Core {
             let idle = (first..core.workers.len()).rev().map(WorkerId).collect();
             core.crews.push(Crew { phases: phases.clone(), total: *num, idle });
         }
-        for sector in past.active {
-            core.note(None, Arc::new(sector));
+        let damaged = past.damaged;
+        #[cfg(test)]
+        let damaged = if planted(Bug::DamageForgotten) { Vec::new() } else { damaged };
+        for sector in past.active.into_iter().chain(damaged) {
+            core.keep(None, Arc::new(sector));
         }
         core
     }
@@ -243,7 +252,16 @@ impl Core {
         event: Event,
         now: Timestamp,
     ) -> Result<(), IllegalEvent> {
-        let before = self.sectors.get(&number).cloned();
+        self.happen_to(self.known(number), number, event, now)
+    }
+
+    fn happen_to(
+        &mut self,
+        before: Option<Arc<Sector>>,
+        number: SectorNumber,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<(), IllegalEvent> {
         let stamp = self.stamp(now);
         let (after, effects) = pipeline::fold(before.as_deref(), number, stamp, &event)?;
         self.effects.extend(effects.into_iter().map(|effect| (number, effect)));
@@ -312,6 +330,11 @@ impl Core {
     #[cfg(test)]
     pub(super) fn room_seen(&self) -> Option<&Room> {
         self.room.as_deref()
+    }
+
+    #[cfg(test)]
+    pub(super) fn damaged(&self) -> &BTreeMap<SectorNumber, Arc<Sector>> {
+        &self.damaged
     }
 
     /// The state in flight and both indexes of it, for the simulation to compare.
@@ -397,47 +420,6 @@ impl Core {
             .apply(&entry)
             .expect("the core numbers orders and sectors from this very state");
         self.entries.push(entry);
-    }
-
-    /// Takes note of a sector as it is now.
-    fn note(&mut self, before: Option<&Sector>, after: Arc<Sector>) {
-        let number = after.id.number;
-        self.queue.update(before, &after);
-        if after.failures().next().is_some() {
-            self.attention.insert(number);
-        } else {
-            self.attention.remove(&number);
-        }
-        match &after.stage {
-            Stage::Finished { .. } => {
-                self.finished += 1;
-                self.sectors.remove(&number);
-            }
-            Stage::GivenUp { .. } => {
-                self.given_up += 1;
-                self.sectors.remove(&number);
-            }
-            Stage::Ticket
-            | Stage::P1 { .. }
-            | Stage::P2 { .. }
-            | Stage::PreCommitting { .. }
-            | Stage::WaitSeed { .. }
-            | Stage::P3 { .. }
-            | Stage::Proving { .. }
-            | Stage::P6 { .. } => {
-                self.sectors.insert(number, after);
-            }
-        }
-        // A halt stands with the failed task that caused it: when that was aborted, there would be
-        // nothing left to retry, and the box would stand still for good.
-        if self.halted.is_some() && !self.attention.iter().any(|number| self.is_fatal(*number)) {
-            self.halted = None;
-        }
-    }
-
-    fn is_fatal(&self, number: SectorNumber) -> bool {
-        let sector = self.sectors.get(&number);
-        sector.is_some_and(|s| s.failures().any(|(_, failure)| failure.class == Class::Fatal))
     }
 }
 

@@ -29,6 +29,7 @@ impl Core {
             chain_trouble: Vec::new(),
             workers: self.workers.iter().map(|worker| self.worker_view(worker)).collect(),
             throttles: self.throttles(),
+            passes: self.box_state.passes.clone(),
             orders: self.box_state.orders.values().cloned().collect(),
             intake_paused: self.box_state.intake_paused,
             held: self.held_words(),
@@ -72,7 +73,7 @@ impl Core {
     }
 
     pub(super) fn attention_list(&self) -> Vec<Arc<Sector>> {
-        let of = |number| self.sectors.get(number).cloned();
+        let of = |number| self.sectors.get(number).or_else(|| self.damaged.get(number)).cloned();
         self.attention.iter().take(LISTED).filter_map(of).collect()
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::process::OPERATOR;
 use super::run::Run;
 use super::violation::{Violation, broken, ensure};
 use super::world::{Input, Weather};
+use crate::domain::event::Event;
 use crate::scheduler::command::Command;
 
 /// Steps for each sector that is not over: what it takes with one worker for everything, and half
@@ -66,7 +68,7 @@ impl Run {
 
     fn is_all_over(&self) -> bool {
         let quiet = self.is_waiting() && self.process.as_ref().is_some_and(|p| p.asks.is_empty());
-        let over = self.history.sectors.values().all(|known| known.over);
+        let over = self.history.sectors.values().all(|known| known.over && !known.damaged);
         quiet && over && self.journal.box_state().orders.is_empty()
     }
 
@@ -82,7 +84,10 @@ impl Run {
         let nothing_comes = self.world.inputs.is_empty() && process.asks.is_empty();
         if waits && nothing_comes && self.world.attempts.is_empty() {
             let view = process.core.view(self.world.now);
-            if !view.attention.is_empty() {
+            if let Some(number) = process.core.damaged().keys().next() {
+                let event = Event::StoredProven { by: OPERATOR.to_owned() };
+                self.world.inputs.push_back(Input::Checked { sector: *number, event });
+            } else if !view.attention.is_empty() {
                 process.asks.push_back(Command::RetryAll);
             } else if view.intake_paused || !view.paused.is_empty() {
                 process.asks.push_back(Command::ResumeAll);

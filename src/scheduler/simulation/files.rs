@@ -108,8 +108,7 @@ impl Disk {
         }
     }
 
-    /// A disk damages a whole copy that was not proven yet. (One that was is checked again on a
-    /// schedule, which is not the scheduler's affair.)
+    /// A disk damages a whole copy that was not proven yet.
     pub fn damage(&mut self, number: SectorNumber) -> bool {
         match self.0.get_mut(&number) {
             Some(files) if files.copied == Copied::Whole && !files.proven => {
@@ -118,6 +117,19 @@ impl Disk {
             }
             Some(_) | None => false,
         }
+    }
+
+    /// A disk damages the copy of a finished sector, the only one there is.
+    pub fn rot(&mut self, number: SectorNumber) -> bool {
+        let files = self.of(number);
+        let is_whole = files.copied == Copied::Whole;
+        files.copied = if is_whole { Copied::Damaged } else { files.copied };
+        is_whole
+    }
+
+    /// Whether a check of the stored copy would find it whole.
+    pub fn is_whole(&self, number: SectorNumber) -> bool {
+        self.0.get(&number).is_some_and(|files| files.copied == Copied::Whole)
     }
 
     /// What must be there of a sector that is over: I4 and I9 at the end of a run.

@@ -25,6 +25,8 @@ pub struct Known {
     /// Attempts that failed since the phase began or a person looked.
     pub tries: BTreeMap<Phase, u32>,
     pub deleted: BTreeSet<String>,
+    /// Finished, and its stored copy was found damaged since.
+    pub damaged: bool,
     redos: u32,
     not_before: BTreeMap<Phase, Timestamp>,
     ticket: bool,
@@ -90,7 +92,7 @@ impl History {
                 self.to_issue.remove(order);
                 Ok(())
             }
-            Happened::Box(BoxEvent::OrphanDeleted { .. }) => Ok(()),
+            Happened::Box(BoxEvent::OrphanDeleted { .. } | BoxEvent::Checked { .. }) => Ok(()),
             Happened::Box(BoxEvent::IntakePaused { .. }) => {
                 self.paused = true;
                 Ok(())
@@ -146,6 +148,7 @@ impl History {
             pre_committed: false,
             seed: false,
             committed: false,
+            damaged: false,
         };
         ensure(self.sectors.insert(number, known).is_none(), "I6", || {
             format!("{number} was issued twice")
@@ -159,8 +162,15 @@ impl History {
 
 impl Known {
     fn take(&mut self, event: &Event, at: Timestamp) -> Result<(), Violation> {
-        ensure(!self.over, "I2", || format!("it is over, and yet: {}", event.name()))?;
+        let looks_at_copy =
+            matches!(event, Event::StoredProven { .. } | Event::StoredDamaged { .. });
+        let finished = self.over && !self.given_up;
+        ensure(if looks_at_copy { finished } else { !self.over }, "I2", || {
+            format!("{} out of its turn, over: {}", event.name(), self.over)
+        })?;
         match event {
+            Event::StoredProven { .. } => self.damaged = false,
+            Event::StoredDamaged { .. } => self.damaged = true,
             Event::Issued { .. } => {}
             Event::TicketDrawn { .. } => self.ticket = true,
             Event::Started { phase, .. } => return self.start(*phase, at),

@@ -92,14 +92,16 @@ fn check_throttle(
 fn check_indexes(process: &Process) -> Result<(), Violation> {
     let (sectors, queue, attention) = process.core.insides();
     let mut anew = Queue::default();
-    for sector in sectors.values() {
+    let damaged = process.core.damaged();
+    for sector in sectors.values().chain(damaged.values()) {
         anew.update(None, sector);
     }
     ensure(*queue == anew, "queue", || format!("it holds {queue:?}, and should {anew:?}"))?;
     let failed = |sector: &&std::sync::Arc<Sector>| sector.failures().next().is_some();
-    let failed: BTreeSet<_> = sectors.values().filter(failed).map(|s| s.id.number).collect();
-    ensure(*attention == failed, "I9", || {
-        format!("on the attention list: {attention:?}; failed: {failed:?}")
+    let mut needy: BTreeSet<_> = sectors.values().filter(failed).map(|s| s.id.number).collect();
+    needy.extend(damaged.keys());
+    ensure(*attention == needy, "I9", || {
+        format!("on the attention list: {attention:?}; failed or damaged: {needy:?}")
     })?;
     let report = process.core.view(process.decided_at).report;
     let bug = report.iter().find(|line| line.starts_with("bug"));
@@ -112,7 +114,19 @@ fn check_against_history(
     journal: &Journal,
     history: &History,
 ) -> Result<(), Violation> {
-    let (sectors, _, _) = process.core.insides();
+    let (sectors, _, attention) = process.core.insides();
+    for (number, known) in &history.sectors {
+        ensure(!known.damaged || attention.contains(number), "I9", || {
+            format!("sector {number} is damaged, and not on the attention list")
+        })?;
+        let kept = process.core.damaged().get(number);
+        ensure(
+            kept.is_some() == known.damaged
+                && kept.is_none_or(|kept| journal.snapshots().get(number) == Some(kept)),
+            "I6",
+            || format!("sector {number}: the core and the history disagree on its damage"),
+        )?;
+    }
     for (number, durable) in journal.snapshots() {
         let held = sectors.get(number);
         let over = durable.stage.is_over();
@@ -174,6 +188,8 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     Input::Chain { sector, .. } => sector == number,
                     Input::During { .. }
                     | Input::Ended { .. }
+                    | Input::Checked { .. }
+                    | Input::CheckedUpTo { .. }
                     | Input::Suspect
                     | Input::Room(_)
                     | Input::Hold { .. } => false,
@@ -202,6 +218,8 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
             Input::Ended { sector, event, .. } => *sector == number && event.phase() == Some(of),
             Input::During { .. }
             | Input::Chain { .. }
+            | Input::Checked { .. }
+            | Input::CheckedUpTo { .. }
             | Input::Suspect
             | Input::Room(_)
             | Input::Hold { .. } => false,
@@ -213,6 +231,8 @@ fn is_end(input: &Input) -> bool {
         Input::Ended { .. } => true,
         Input::During { .. }
         | Input::Chain { .. }
+        | Input::Checked { .. }
+        | Input::CheckedUpTo { .. }
         | Input::Suspect
         | Input::Room(_)
         | Input::Hold { .. } => false,

@@ -74,7 +74,12 @@ impl Journal {
         let mut past = Past { box_state: replayed.box_state, ..Past::default() };
         for sector in replayed.sectors.into_values() {
             match &sector.stage {
-                Stage::Finished { .. } => past.finished += 1,
+                Stage::Finished { fault, .. } => {
+                    past.finished += 1;
+                    if fault.is_some() {
+                        past.damaged.push((*sector).clone());
+                    }
+                }
                 Stage::GivenUp { .. } => past.given_up += 1,
                 Stage::Ticket
                 | Stage::P1 { .. }

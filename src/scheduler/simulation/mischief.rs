@@ -1,7 +1,10 @@
 //! What is done to the box: the weather round it, and commands at any moment.
 
+use super::process::OPERATOR;
 use super::run::Run;
 use super::world::{Input, Weather};
+use crate::domain::event::Event;
+use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
@@ -25,7 +28,7 @@ impl Run {
             };
             return self.say("the disks are fine again");
         }
-        let what = match self.random.below(7) {
+        let what = match self.random.below(9) {
             0 => {
                 weather.scratch_full ^= true;
                 "the scratch fills up, or is free again"
@@ -55,6 +58,21 @@ impl Run {
                 }
                 "a disk damages a copy"
             }
+            6 => {
+                let finished = self.finished();
+                let hit = !finished.is_empty() && {
+                    let number = self.random.pick(&finished);
+                    self.world.disk.rot(number)
+                };
+                if hit {
+                    self.world.see("a finished sector's copy was damaged");
+                }
+                "a disk damages a finished sector"
+            }
+            7 => {
+                self.world.disk.mend_copies();
+                "damaged copies are brought back"
+            }
             _ => {
                 let back = self.random.below(600_000);
                 self.world.now.0 -= back;
@@ -63,6 +81,37 @@ impl Run {
         };
         self.world.see(what);
         self.say(what);
+    }
+
+    fn finished(&self) -> Vec<SectorNumber> {
+        let sectors = self.history.sectors.iter();
+        let finished = sectors.filter(|(_, known)| known.over && !known.given_up);
+        finished.map(|(number, _)| *number).collect()
+    }
+
+    /// A look at a stored copy ends, now and then of a sector that has none yet. What it found may
+    /// be old by the time it is taken.
+    pub(super) fn check_a_copy(&mut self) {
+        let finished = self.finished();
+        let number = match finished.is_empty() || self.random.percent(10) {
+            true => SectorNumber(self.random.below(self.journal.box_state().next_number + 1)),
+            false => self.random.pick(&finished),
+        };
+        let by = OPERATOR.to_owned();
+        let (event, seen) = if self.world.disk.is_whole(number) {
+            (Event::StoredProven { by }, "a copy was proven again")
+        } else {
+            let failure = Failure::new(Class::Sector, "a file is damaged", "bring it back");
+            let failure = failure.at("storage/sealed");
+            (Event::StoredDamaged { by, failure }, "a copy was found damaged")
+        };
+        self.world.see(seen);
+        self.say(format!("a look at the copy of {number}: {}", event.name()));
+        self.world.inputs.push_back(Input::Checked { sector: number, event });
+        if self.random.percent(30) {
+            let up_to = self.random.percent(80).then_some(number);
+            self.world.inputs.push_back(Input::CheckedUpTo { up_to });
+        }
     }
 
     pub(super) fn give_command(&mut self) {

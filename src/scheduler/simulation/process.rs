@@ -125,7 +125,7 @@ impl Process {
         let world = &mut *scene.world;
         let from_inputs = self.asks.is_empty() || scene.random.percent(50);
         match if from_inputs { world.inputs.pop_front() } else { None } {
-            Some(input) => self.take(input, world.now),
+            Some(input) => self.take(input, world.now, scene.journal),
             None => {
                 let Some(command) = self.asks.pop_front() else { return };
                 let entries_before = scene.journal.entries().len();
@@ -138,7 +138,7 @@ impl Process {
         }
     }
 
-    fn take(&mut self, input: Input, now: Timestamp) {
+    fn take(&mut self, input: Input, now: Timestamp, journal: &Journal) {
         match input {
             Input::During { worker, sector, event } => {
                 let recorded = self.core.happen(sector, event, now).is_ok();
@@ -154,6 +154,13 @@ impl Process {
             // An answer that comes too late is not needed.
             Input::Chain { sector, event } => drop(self.core.happen(sector, event, now)),
             Input::Room(room) => self.core.room(room),
+            Input::Checked { sector, event } => {
+                let stored = journal.snapshots().get(&sector).map(|sector| (**sector).clone());
+                drop(self.core.checked(sector, stored, event, now));
+            }
+            Input::CheckedUpTo { up_to } => {
+                self.core.checked_up_to("storage".to_owned(), Timestamp(1), up_to, now);
+            }
             Input::Suspect => self.core.suspect(PANICKED.to_owned()),
             Input::Hold { waits_for } => self.core.hold(Phase::P4, Cause::Parameters, waits_for),
         }
@@ -359,7 +366,10 @@ fn is_pause(happened: &Happened) -> bool {
             | BoxEvent::PhaseResumed { .. },
         ) => true,
         Happened::Box(
-            BoxEvent::Ordered { .. } | BoxEvent::Cancelled { .. } | BoxEvent::OrphanDeleted { .. },
+            BoxEvent::Ordered { .. }
+            | BoxEvent::Cancelled { .. }
+            | BoxEvent::OrphanDeleted { .. }
+            | BoxEvent::Checked { .. },
         )
         | Happened::Sector { .. } => false,
     }

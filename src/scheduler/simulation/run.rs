@@ -175,6 +175,10 @@ impl Run {
                 self.world.look_at_the_scratch();
                 Ok(())
             }
+            1 if self.random.percent(30) => {
+                self.check_a_copy();
+                Ok(())
+            }
             1..=4 if !self.world.attempts.is_empty() => self.work(),
             5..=6 if !self.world.errands.is_empty() => self.ask_chain(),
             _ => self.turn(),

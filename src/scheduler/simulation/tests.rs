@@ -11,10 +11,13 @@ const SEEDS: u64 = 2_000;
 const LAST_STEPS: usize = 40;
 
 /// What has to come up, at least once in two hundred runs: a fault that never comes proves nothing.
-const FAULTS: [&str; 28] = [
+const FAULTS: [&str; 31] = [
     "P6 refused a damaged copy",
     "a command was refused",
     "a commit was refused",
+    "a copy was found damaged",
+    "a copy was proven again",
+    "a finished sector's copy was damaged",
     "a pre-commit was refused",
     "an attempt failed",
     "an attempt hung at its storage",

@@ -26,6 +26,8 @@ pub enum Input {
     During { worker: WorkerId, sector: SectorNumber, event: Event },
     Ended { worker: WorkerId, sector: SectorNumber, event: Event },
     Chain { sector: SectorNumber, event: Event },
+    Checked { sector: SectorNumber, event: Event },
+    CheckedUpTo { up_to: Option<SectorNumber> },
     Suspect,
     Hold { waits_for: Option<String> },
     Room(Room),

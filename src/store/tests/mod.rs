@@ -46,6 +46,9 @@ impl Box_ {
         let active: Vec<_> =
             self.world.sectors.values().filter(|s| !s.stage.is_over()).cloned().collect();
         assert_eq!(recovered.active, active);
+        let damaged: Vec<_> =
+            self.world.sectors.values().filter(|s| s.fault().is_some()).cloned().collect();
+        assert_eq!(recovered.damaged, damaged);
         assert_same(&store.reader(), &self.world);
         assert_eq!(store.reader().counts().unwrap(), recovered.counts);
         (store, recovered)

@@ -39,7 +39,7 @@ pub fn assert_same_lists(reader: &Reader, world: &World) {
         let fits = |sector: &&Sector| match filter {
             SectorFilter::All => true,
             SectorFilter::Active => !sector.stage.is_over(),
-            SectorFilter::Attention => sector.failures().next().is_some(),
+            SectorFilter::Attention => sector.needs_you(),
             SectorFilter::Stage(kind) => kind.name() == sector.stage.name(),
         };
         let mut expected: Vec<Sector> = world.sectors.values().filter(fits).cloned().collect();

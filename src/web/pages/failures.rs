@@ -9,12 +9,12 @@ use axum::response::Response;
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
 use crate::domain::task::ResultStatus;
-use crate::store::{Direction, TaskFilter};
+use crate::store::{Direction, SectorFilter, TaskFilter};
 use crate::web::WebState;
 use crate::web::error::{PageError, Unanswered};
 use crate::web::frame::{Frame, Nav, Seen, page};
-use crate::web::lookup::{self, TaskQuery};
-use crate::web::parts::{Failed, standstill};
+use crate::web::lookup::{self, SectorQuery, SectorsOf, TaskQuery};
+use crate::web::parts::{Damaged, Failed, standstill};
 use crate::web::show::plural;
 use crate::web::words;
 
@@ -26,6 +26,8 @@ const MOST: usize = 1_000;
 struct Failures {
     frame: Frame,
     groups: Vec<Group>,
+    /// Finished sectors whose stored copy is damaged.
+    damaged: Vec<Damaged>,
     standstills: Vec<String>,
     /// There are more than were looked at.
     more: bool,
@@ -91,15 +93,30 @@ fn looked_at(state: &WebState) -> Result<(Vec<Group>, bool), Unanswered> {
     Ok((groups, listed.next.is_some()))
 }
 
+/// And whether there are more.
+fn damaged(state: &WebState) -> Result<(Vec<Damaged>, bool), Unanswered> {
+    let of = SectorsOf(SectorFilter::Attention);
+    let query = SectorQuery { of, after: None, limit: MOST };
+    let listed = lookup::sectors(state, &query, Direction::NewestFirst)?;
+    Ok((listed.items.iter().filter_map(Damaged::of).collect(), listed.next.is_some()))
+}
+
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
     let frame = Frame::new(&state, &seen, Nav::Failures, "Failures");
     let (groups, more) = looked_at(&state)?;
     let standstills = frame.view.throttles.iter().filter_map(standstill).collect();
-    page(&seen, &Failures { frame, groups, standstills, more })
+    let (damaged, more_damaged) = damaged(&state)?;
+    let more = more || more_damaged;
+    page(&seen, &Failures { frame, groups, damaged, standstills, more })
 }
 
 impl Failures {
+    fn causes(&self) -> usize {
+        self.groups.len() + usize::from(!self.damaged.is_empty())
+    }
+
     fn total(&self) -> usize {
-        self.groups.iter().map(|group| group.failed.len()).sum()
+        let failed: usize = self.groups.iter().map(|group| group.failed.len()).sum();
+        failed + self.damaged.len()
     }
 }

@@ -19,7 +19,7 @@ use crate::web::WebState;
 use crate::web::error::PageError;
 use crate::web::frame::{Frame, Nav, Seen, page};
 use crate::web::lookup::{self, SectorQuery, SectorsOf};
-use crate::web::parts::{Actions, Disk, Failed, Strip, standstill};
+use crate::web::parts::{Actions, Damaged, Disk, Failed, Strip, standstill};
 use crate::web::show::{grouped, plural};
 use crate::web::words::{self, Held};
 use crate::worker::progress::Reported;
@@ -55,6 +55,7 @@ struct Overview {
 /// A sector that needs a person.
 struct Needy {
     failed: Vec<Failed>,
+    damaged: Option<Damaged>,
     actions: Actions,
 }
 
@@ -182,7 +183,11 @@ fn parameters(state: ParametersState) -> (Option<Making>, Option<Failure>) {
 }
 
 fn needy(state: &WebState, seen: &Seen, sector: &Sector) -> Needy {
-    Needy { failed: Failed::all_of(sector), actions: Actions::of(state, sector, &seen.here) }
+    Needy {
+        failed: Failed::all_of(sector),
+        damaged: Damaged::of(sector),
+        actions: Actions::of(state, sector, &seen.here),
+    }
 }
 
 fn in_flight(state: &WebState, view: &BoxView, now: Timestamp) -> Vec<Flight> {
@@ -196,6 +201,7 @@ fn in_flight(state: &WebState, view: &BoxView, now: Timestamp) -> Vec<Flight> {
 fn flight(sector: &Arc<Sector>, now: Timestamp, held: &Held, reported: &Reported) -> Flight {
     let word = match sector.failures().next() {
         Some((phase, _)) => format!("{phase} failed"),
+        None if sector.fault().is_some() => "damaged".to_owned(),
         None if sector.giving_up.is_some() => "giving up".to_owned(),
         None => sector.stage.name().to_owned(),
     };
@@ -215,7 +221,7 @@ fn recent(state: &WebState, now: Timestamp) -> Result<Vec<Flight>, PageError> {
         let query = SectorQuery { of, after: None, limit: RECENT };
         ended.extend(lookup::sectors(state, &query, Direction::NewestFirst)?.items);
     }
-    ended.sort_by_key(|sector| std::cmp::Reverse(sector.updated));
+    ended.sort_by_key(|sector| std::cmp::Reverse(sector.ended()));
     ended.truncate(RECENT);
     let still = |sector| flight(&Arc::new(sector), now, &Held::new(), &Reported::new());
     Ok(ended.into_iter().map(still).collect())

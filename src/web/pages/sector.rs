@@ -12,9 +12,10 @@ use crate::web::WebState;
 use crate::web::error::{Named, PageError};
 use crate::web::frame::{Frame, Nav, Seen, page};
 use crate::web::lookup;
-use crate::web::parts::{Actions, Failed, Strip};
+use crate::web::parts::{Actions, Damaged, Failed, Strip};
 use crate::web::show::{self, Markup, span};
 use crate::web::strip::Look;
+use crate::web::verify::{self, Proven};
 use crate::web::wire::{self, SectorDetail, TaskRow};
 use crate::web::words;
 
@@ -27,6 +28,11 @@ struct SectorPage {
     strip: Strip,
     actions: Actions,
     failed: Vec<Failed>,
+    damaged: Option<Damaged>,
+    /// When the stored copy was proven last.
+    proven: Option<Proven>,
+    /// What is under way to prove it again.
+    proving: Option<String>,
     tasks: Vec<Task>,
     history: Vec<Happening>,
     /// The history is longer than what is shown.
@@ -62,6 +68,9 @@ pub async fn show(
         strip: Strip::of(&sector, frame.now, &state.progress.of(sector.id.number)),
         actions: Actions::of(&state, &sector, &seen.here),
         failed: Failed::all_of(&sector),
+        damaged: Damaged::of(&sector),
+        proven: Proven::of(&frame.view, &sector),
+        proving: verify::seen(&state, &sector).as_ref().and_then(verify::words),
         tasks: Phase::ALL.into_iter().filter_map(|phase| task(&sector, phase)).collect(),
         history_cut: history.len() >= lookup::HISTORY,
         history: history.iter().rev().map(happening).collect(),
@@ -95,7 +104,7 @@ impl SectorPage {
     /// From its issue to its end, once it has ended.
     fn all_told(&self) -> Option<String> {
         let over = self.sector.stage.is_over();
-        over.then(|| span(self.sector.updated.since(self.sector.created)))
+        over.then(|| span(self.sector.ended().since(self.sector.created)))
     }
 }
 

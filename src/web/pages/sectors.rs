@@ -99,8 +99,9 @@ fn tabs(counts: &Counts, current: SectorsOf) -> Vec<Tab> {
 }
 
 fn row(state: &WebState, sector: Sector, now: crate::domain::units::Timestamp) -> Row {
-    let causes: Vec<String> =
-        sector.failures().map(|(phase, failure)| format!("{phase}: {}", failure.what)).collect();
+    let failed = sector.failures().map(|(phase, failure)| format!("{phase}: {}", failure.what));
+    let fault = sector.fault().map(|fault| format!("stored copy: {}", fault.what));
+    let causes: Vec<String> = failed.chain(fault).collect();
     Row {
         strip: Strip::of(&sector, now, &state.progress.of(sector.id.number)),
         class: words::look(&sector).class(),

@@ -117,6 +117,33 @@ fn the_overview_shows_each_sector_in_flight_with_seven_cells() {
 }
 
 #[test]
+fn a_damaged_finished_sector_is_shown_with_its_file_and_a_button_and_holds_no_place() {
+    let mut site = Site::empty();
+    site.limit = Some(1);
+    site.order(1).finished(0);
+    assert!(words(&site.get("/sectors/0").html(), "button").contains("Prove again"));
+    let file = "/mnt/store/cache/s-t01000-0/p_aux";
+    let failure = Failure::new(Class::Sector, "a file is missing", "bring it back").at(file);
+    site.later(3_600).happens(0, Event::StoredDamaged { by: "the schedule".into(), failure });
+    for (page, place) in
+        [("/", "#attention"), ("/failures", "#damaged"), ("/sectors/0", "#damaged")]
+    {
+        let html = site.get(page).html();
+        let shown = words(&html, place);
+        for piece in ["a file is missing", file, "bring it back"] {
+            assert!(shown.contains(piece), "{page}: {piece} in {shown}");
+        }
+        let form = one(&html, "form[action='/sectors/0/verify'] button");
+        assert_eq!(said(form), "Prove again");
+        assert!(words(&html, ".top nav").contains("Failures 1 need you"), "{page}");
+    }
+    assert!(all(&site.get("/").html(), ".standstill").is_empty());
+    assert_eq!(words(&site.get("/").html(), "#recent tbody .state"), "damaged");
+    site.happens(0, Event::StoredProven { by: "the page".into() });
+    assert!(words(&site.get("/failures").html(), ".empty").contains("Nothing has failed"));
+}
+
+#[test]
 fn a_failure_says_what_failed_where_and_what_to_press() {
     let html = failing().get("/").html();
     let attention = words(&html, "#attention");
@@ -192,7 +219,7 @@ fn a_sector_s_page_tells_its_story() {
     ] {
         assert!(history.contains(piece), "{piece}: {history}");
     }
-    assert_eq!(all(&html, "main button:not([disabled])").len(), 0, "nothing can be done to it");
+    assert_eq!(words(&html, "main button:not([disabled])"), "Prove again", "and nothing else");
     assert!(words(&html, ".reasons").contains("Abort: not now, it is sealed"));
 }
 

@@ -34,6 +34,7 @@ use crate::store::{Batch, OpenOptions, Store};
 use crate::web::orphans::Orphans;
 use crate::web::show::now;
 use crate::web::{SectorPaths, StoredPaths, WebState, router};
+use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 
 pub const MINER: ActorId = ActorId(1000);
@@ -234,10 +235,12 @@ impl Site {
         }
         let open = || self.sectors.values().filter(|sector| !sector.stage.is_over());
         let needy = || open().filter(|sector| sector.failures().next().is_some());
+        let waiting_for_a_person = self.sectors.values().filter(|sector| sector.needs_you());
         let stage_is =
             |name| self.sectors.values().filter(|s| s.stage.name() == name).count() as u64;
         let waiting = self.box_state.orders.values().map(|order| order.count - order.issued).sum();
         let mut view = BoxView {
+            passes: self.box_state.passes.clone(),
             at: self.clock,
             seq: self.box_state.seq,
             simulated: false,
@@ -247,7 +250,7 @@ impl Site {
             finished: stage_is("finished"),
             given_up: stage_is("given up"),
             in_flight: open().take(LISTED).cloned().map(Arc::new).collect(),
-            attention: needy().take(LISTED).cloned().map(Arc::new).collect(),
+            attention: waiting_for_a_person.take(LISTED).cloned().map(Arc::new).collect(),
             chain_trouble: Vec::new(),
             workers: self.workers(),
             throttles: vec![ThrottleView {
@@ -312,6 +315,7 @@ impl Site {
             disks,
             changes,
             progress: Arc::clone(&self.progress),
+            checks: Checks::idle(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(Arc::new(built_in())),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
