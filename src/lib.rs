@@ -7,6 +7,7 @@ pub mod config;
 pub mod domain;
 pub mod durable;
 pub mod engine;
+pub mod failpoint;
 pub mod logs;
 pub mod scheduler;
 pub mod storage;
