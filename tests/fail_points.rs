@@ -80,7 +80,8 @@ fn tear_the_journal(journal: &Path) {
     fs::write(journal.join(&file), text).expect("the journal");
 }
 
-/// One box and one sector, from its first start to its end; how often it died.
+/// One box and one sector, from its first start to its end; how often it died. It is to die twice
+/// in a row when it first comes to the point, then once for each further time that it comes there.
 fn live(lab: &mut Lab, point: &str, is_over: impl Fn(&Lab) -> bool + Copy) -> usize {
     let mut deaths = 0;
     for time in [0].into_iter().chain(0..) {
