@@ -182,9 +182,10 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     });
     let (web_stop_sender, mut web_stop) = watch::channel(false);
     let stopped = async move { drop(web_stop.wait_for(|stop| *stop).await) };
+    // Before anyone can see it run: who sees that may tell it to stop.
+    tokio::spawn(stop_on_signal(stop_sender));
     let web = tokio::spawn(web::serve(listener, web, stopped));
     announce(&config);
-    tokio::spawn(stop_on_signal(stop_sender));
     let (store, then) = scheduler.run().await;
     web_stop_sender.send_replace(true);
     drop(tokio::time::timeout(LAST_ANSWERS, web).await);
@@ -421,25 +422,29 @@ fn announce(config: &Config) {
 }
 
 /// The first SIGTERM or SIGINT stops new work and waits; the second exits now. Both are safe.
-async fn stop_on_signal(stop: watch::Sender<bool>) {
-    let (Ok(mut term), Ok(mut int)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be caught; `kill` stops sealbox at once, which is safe");
-        return std::future::pending().await;
-    };
-    for first in [true, false] {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+fn stop_on_signal(stop: watch::Sender<bool>) -> impl Future<Output = ()> {
+    // From now on, and not from when this is first polled.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut int)) = signals else {
+            tracing::error!(
+                "signals cannot be caught; `kill` stops sealbox at once, which is safe"
+            );
+            return std::future::pending().await;
+        };
+        for first in [true, false] {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            if first {
+                tracing::info!("stopping: running attempts may finish; once more stops at once");
+                stop.send_replace(true);
+            }
         }
-        if first {
-            tracing::info!("stopping: running attempts may finish; once more stops at once");
-            stop.send_replace(true);
-        }
+        // What a shell expects of a process that an interrupt ended.
+        std::process::exit(130);
     }
-    // What a shell expects of a process that an interrupt ended.
-    std::process::exit(130);
 }
 
 fn wall_clock() -> Timestamp {

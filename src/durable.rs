@@ -1,10 +1,12 @@
 //! Making what was written survive a power cut.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::failpoint::die_at;
 
 /// Waits until the file's content and length are on the disk.
 pub fn sync_file(path: &Path) -> io::Result<()> {
@@ -41,6 +43,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         here if here.as_os_str().is_empty() => Path::new("."),
         parent => parent,
     };
+    drop_torn(parent, name);
     let temp = parent.join(temp_name(name));
     let written = write_and_rename(&temp, path, bytes);
     if written.is_err() {
@@ -52,7 +55,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Two writers of the same file must not write into one temporary file.
-fn temp_name(name: &std::ffi::OsStr) -> OsString {
+fn temp_name(name: &OsStr) -> OsString {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let write = WRITES.fetch_add(1, Ordering::Relaxed);
     let mut temp = OsString::from(".");
@@ -61,13 +64,39 @@ fn temp_name(name: &std::ffi::OsStr) -> OsString {
     temp
 }
 
+/// Removes what a process that died in here left. A write that did not come to its end is made
+/// again, so this is where to look.
+fn drop_torn(parent: &Path, name: &OsStr) {
+    // A directory that cannot be listed can still be written to.
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        if is_of_another_process(&entry.file_name(), name) {
+            // Gone meanwhile is as good.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether this is a [`temp_name`] of that file, given by another process than this one.
+fn is_of_another_process(temp: &OsStr, name: &OsStr) -> bool {
+    let parts = || {
+        let rest = temp.to_str()?.strip_prefix('.')?.strip_prefix(name.to_str()?)?;
+        let (pid, write) = rest.strip_prefix('.')?.strip_suffix(".tmp")?.split_once('-')?;
+        Some((pid.parse::<u32>().ok()?, write.parse::<u64>().ok()?))
+    };
+    parts().is_some_and(|(pid, _)| pid != std::process::id())
+}
+
 fn write_and_rename(temp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     // What lies there by this name is from an earlier process with our id: of no use to anyone.
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(temp)?;
     file.write_all(bytes)?;
+    die_at("write.temp_written");
     file.sync_all()?;
     drop(file);
-    fs::rename(temp, path)
+    die_at("write.temp_synced");
+    fs::rename(temp, path)?;
+    die_at("write.renamed");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -82,6 +111,25 @@ mod tests {
         write_atomic(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_takes_away_what_a_process_that_died_left_of_it_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let me = std::process::id();
+        let torn = format!(".state.json.{}-3.tmp", me + 1);
+        let others = [
+            format!(".state.json.{me}-7777.tmp"),
+            format!(".other.json.{}-3.tmp", me + 1),
+            ".state.json.notes-1.tmp".to_owned(),
+            ".state.json.tmp".to_owned(),
+        ];
+        for name in others.iter().chain([&torn]) {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        write_atomic(&dir.path().join("state.json"), b"new").unwrap();
+        assert!(!dir.path().join(&torn).exists());
+        assert!(others.iter().all(|name| dir.path().join(name).exists()));
     }
 
     #[test]

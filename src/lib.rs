@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod domain;
 pub mod durable;
 pub mod engine;
+pub mod failpoint;
 pub mod logs;
 pub mod scheduler;
 pub mod storage;

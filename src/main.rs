@@ -7,10 +7,12 @@ use sealbox::app;
 use sealbox::cli::{self, Exit, Refusal};
 use sealbox::config::Config;
 use sealbox::engine::filecoin::settings;
+use sealbox::failpoint;
 use sealbox::logs;
 use sealbox::scheduler::run::Then;
 
 fn main() -> ExitCode {
+    failpoint::set_up();
     let cli = cli::parse();
     cli::dispatch(&cli, run).into()
 }

@@ -22,6 +22,7 @@ use crate::domain::ids::{Bytes32, SealProof, SectorId};
 use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, Timestamp};
 use crate::durable::{sync_dir, write_atomic};
+use crate::failpoint::die_at;
 
 const VERSION: u32 = 1;
 /// The longest sleep: a clock that is set forward in the meantime is noticed after this.
@@ -239,10 +240,13 @@ fn write(path: &PathBuf, beacon: Beacon) -> Result<Beacon, Failure> {
     let failed = |error: std::io::Error| Failure::io("writing the lab chain's file", path, &error);
     let dir = path.parent().expect("joined from two names");
     std::fs::create_dir_all(dir).map_err(failed)?;
+    die_at("lab.directory_made");
     dir.parent().map_or(Ok(()), sync_dir).map_err(failed)?;
+    die_at("lab.directory_synced");
     let mut text = serde_json::to_vec_pretty(&beacon).expect("plain fields always become JSON");
     text.push(b'\n');
     write_atomic(path, &text).map_err(failed)?;
+    die_at("lab.written");
     Ok(beacon)
 }
 

@@ -23,6 +23,7 @@ use crate::domain::ids::SectorId;
 use crate::domain::layout::{Scratch, StorageRoot, trash_of};
 use crate::domain::sector::{GiveUp, StoredAt};
 use crate::durable::sync_dir;
+use crate::failpoint::die_at;
 
 /// A stored copy that was proven good in this process, just now.
 #[derive(Debug)]
@@ -159,6 +160,7 @@ pub fn clean(
     for target in &targets {
         deleted.extend(remove_trash(target, &reason, record)?);
     }
+    die_at("p6.cleaned");
     Ok(deleted)
 }
 
@@ -212,7 +214,12 @@ fn put_back(target: &Path) -> Result<(), Failure> {
 
 fn rename_if_there(from: &Path, to: &Path) -> Result<(), Failure> {
     match fs::rename(from, to) {
-        Ok(()) => sync_parent(from),
+        Ok(()) => {
+            die_at("p6.renamed");
+            sync_parent(from)?;
+            die_at("p6.rename_synced");
+            Ok(())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::io("moving out of the way what is to be deleted", from, &error)),
     }
@@ -233,13 +240,16 @@ fn remove_trash(
     let bytes = fs_extra::dir::get_size(&trash).map_err(|error| failed(plain(error)))?;
     let deleted = Deleted { path: target.to_path_buf(), bytes, reason: reason.to_owned() };
     record(&deleted)?;
+    die_at("p6.deletion_recorded");
     if found.is_dir() {
         fs_extra::dir::remove(&trash).map_err(|error| failed(plain(error)))?;
     } else {
         // Not fs_extra's: it asks whether the target of a link exists, and leaves a dangling one.
         fs::remove_file(&trash).map_err(failed)?;
     }
+    die_at("p6.removed");
     sync_parent(&trash)?;
+    die_at("p6.removal_synced");
     Ok(Some(deleted))
 }
 

@@ -14,6 +14,7 @@ use crate::domain::ids::ActorId;
 use crate::domain::layout::StorageRoot;
 use crate::domain::units::Timestamp;
 use crate::durable::write_atomic;
+use crate::failpoint::die_at;
 
 /// The file's name, in the root itself.
 pub const ROOT_FILE: &str = "sealbox-root.json";
@@ -121,7 +122,9 @@ impl RootIdentity {
         let mut text = serde_json::to_vec_pretty(self).expect("plain fields always become JSON");
         text.push(b'\n');
         write_atomic(&path, &text)
-            .map_err(|error| Failure::io("writing whose this root is", &path, &error))
+            .map_err(|error| Failure::io("writing whose this root is", &path, &error))?;
+        die_at("roots.identity_written");
+        Ok(())
     }
 
     /// Whether this box may use the root for this.

@@ -18,6 +18,7 @@ use crate::domain::ids::ActorId;
 use crate::domain::layout::StorageRoot;
 use crate::domain::units::Timestamp;
 use crate::durable::write_atomic;
+use crate::failpoint::die_at;
 use crate::within::{ANSWER_LIMIT, hung, within};
 
 const BOX_FILE: &str = "box.json";
@@ -72,7 +73,9 @@ impl BoxFile {
         let mut text = serde_json::to_vec_pretty(self).expect("plain fields always become JSON");
         text.push(b'\n');
         write_atomic(&path, &text)
-            .map_err(|error| Failure::io("writing who this box is", &path, &error))
+            .map_err(|error| Failure::io("writing who this box is", &path, &error))?;
+        die_at("roots.box_written");
+        Ok(())
     }
 }
 

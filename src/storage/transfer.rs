@@ -21,6 +21,7 @@ use crate::domain::layout::{
 use crate::domain::sector::StoredAt;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::durable::{sync_dir, write_atomic};
+use crate::failpoint::die_at;
 
 /// The sector that is to be stored.
 #[derive(Debug, Clone, Copy)]
@@ -69,14 +70,17 @@ pub fn copy_sector(
     let mut copy = Copy { scratch, root, limit, progress, done: 0, total: 2 * total };
     let copied = files.iter().map(|file| copy.file(file)).collect::<Result<Vec<_>, _>>()?;
     sync_parents(root, sector.id)?;
+    die_at("p5.files_named");
 
     let manifest = Manifest::new(sector.id, sector.size, sector.comm_r, sector.simulated, copied);
     let (text, digest) = manifest.encode();
     let path = root.manifest(sector.id);
     write_atomic(&path, &text)
         .map_err(|error| Failure::io("writing the manifest of the stored copy", &path, &error))?;
+    die_at("p5.manifest_written");
     // From here on the manifest says whose files these are.
     remove_if_there(&root.copying_mark(sector.id))?;
+    die_at("p5.mark_removed");
     Ok(StoredAt { root: configured.to_owned(), bytes: manifest.bytes(), manifest: digest })
 }
 
@@ -182,6 +186,7 @@ fn claim_destination(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Failure::io("making the cache directory", &cache, &error)),
     }
+    die_at("p5.directory_made");
     let move_away = "move that copy away (its files in `sealed` and `cache`), then retry";
     match Manifest::read(&root.manifest(id))? {
         Some(there) if there.comm_r != sector.comm_r || there.simulated != sector.simulated => {
@@ -203,13 +208,17 @@ fn claim_destination(
     let mark = root.copying_mark(id);
     write_atomic(&mark, b"sealbox is copying this sector; until it is done, this is no copy\n")
         .map_err(|error| Failure::io("marking the copy as unfinished", &mark, &error))?;
-    drop_parts(root, id)
+    die_at("p5.marked");
+    drop_parts(root, id)?;
+    die_at("p5.rest_dropped");
+    Ok(())
 }
 
 /// Removes what interrupted attempts left under temporary names.
 pub(super) fn drop_parts(root: &StorageRoot, id: SectorId) -> Result<(), Failure> {
     for part in parts(root, id)? {
         remove_if_there(&part)?;
+        die_at("p5.one_dropped");
     }
     Ok(())
 }
@@ -275,9 +284,12 @@ impl Copy<'_> {
         let to = self.root.path().join(&file.relative);
         let part = part_of(&to);
         let placed = self.write(&from, &part, file).and_then(|written| {
+            die_at("p5.file_synced");
             self.compare(&part, written)?;
+            die_at("p5.file_compared");
             fs::rename(&part, &to)
                 .map_err(|error| Failure::io("naming the stored file", &to, &error))?;
+            die_at("p5.file_renamed");
             Ok(written)
         });
         if placed.is_err() {
@@ -301,6 +313,7 @@ impl Copy<'_> {
             .mode(0o600)
             .open(part)
             .map_err(unwritable)?;
+        die_at("p5.file_begun");
         if part_of(from).symlink_metadata().is_ok() {
             return Err(same_place(part));
         }
@@ -317,6 +330,7 @@ impl Copy<'_> {
             let mend = "sealbox tries again by itself; see what else writes to the scratch";
             return Err(Failure::new(Class::Transient, what, mend).at(from));
         }
+        die_at("p5.file_written");
         let mode = std::os::unix::fs::PermissionsExt::from_mode(file.mode & 0o7777);
         target.set_permissions(mode).map_err(unwritable)?;
         target.sync_all().map_err(unwritable)?;

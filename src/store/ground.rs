@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::journal::{replace, sync_dir};
+use crate::failpoint::die_at;
 
 /// The paths of a data directory, and the lock that makes it ours until this is dropped.
 #[derive(Debug)]
@@ -92,9 +93,10 @@ impl Ground {
             .map(|n| self.data.join(format!("state.set-aside-{n}")))
             .find(|path| fs::symlink_metadata(path).is_err())
             .expect("the numbers do not end");
-        fs::rename(&self.state, &aside)
-            .and_then(|()| sync_dir(&self.data))
-            .map_err(|error| StoreError::io("setting the state aside", &self.state, error))?;
+        let io = |error| StoreError::io("setting the state aside", &self.state, error);
+        fs::rename(&self.state, &aside).map_err(io)?;
+        die_at("store.state_set_aside");
+        sync_dir(&self.data).map_err(io)?;
         Ok(format!(
             "the state was set aside and made again from the journal: {why}; the old one is {}, \
              and may be deleted",

@@ -14,6 +14,7 @@ use super::error::{StoreError, is_full};
 use super::faults::Faults;
 use super::scan::{End, Segment, Torn};
 use crate::domain::units::Seq;
+use crate::failpoint::die_at;
 
 /// The journal, open for appending.
 #[derive(Debug)]
@@ -94,9 +95,11 @@ impl Journal {
             Err(error) if is_full(&error) => return Err(self.take_back()),
             Err(error) => return Err(self.break_at("writing", &error)),
         }
+        die_at("store.line_written");
         if let Err(error) = self.sync() {
             return Err(self.break_at("fdatasync", &error));
         }
+        die_at("store.line_synced");
         self.len += line.len() as u64;
         self.last = last;
         Ok(())
@@ -170,8 +173,10 @@ fn create(path: &Path) -> Result<File, StoreError> {
     if file.metadata().map_err(io)?.len() > 0 {
         return Err(io(std::io::ErrorKind::AlreadyExists.into()));
     }
+    die_at("store.file_made");
     file.sync_all().map_err(io)?;
     sync_dir(path.parent().unwrap_or(Path::new("."))).map_err(io)?;
+    die_at("store.file_named");
     Ok(file)
 }
 
@@ -184,7 +189,10 @@ pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
 fn cut_off(file: &File, torn: &Torn) -> Result<String, StoreError> {
     let io = |error| StoreError::io("setting a torn journal line aside", &torn.at.file, error);
     let kept = keep(file, torn).map_err(io)?;
-    file.set_len(torn.at.byte).and_then(|()| file.sync_all()).map_err(io)?;
+    die_at("store.torn_kept");
+    file.set_len(torn.at.byte).map_err(io)?;
+    die_at("store.torn_cut");
+    file.sync_all().map_err(io)?;
     Ok(format!(
         "the last journal line was torn ({} {}: {}); its {} bytes are kept in {}",
         torn.at.file.display(),
@@ -225,6 +233,7 @@ fn rewrite_last_line(file: &File, end: &End) -> std::io::Result<()> {
         let mut line = vec![0; length];
         file.read_exact_at(&mut line, start)?;
         file.write_all_at(&line, start)?;
+        die_at("store.last_line_rewritten");
     }
     file.sync_all()
 }
@@ -234,7 +243,10 @@ pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = File::create(&temporary)?;
     file.write_all(content)?;
+    die_at("store.mark_written");
     file.sync_all()?;
+    die_at("store.mark_synced");
     fs::rename(&temporary, path)?;
+    die_at("store.mark_renamed");
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }

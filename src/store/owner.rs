@@ -22,6 +22,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::order::BoxState;
 use crate::domain::sector::Sector;
 use crate::domain::units::Seq;
+use crate::failpoint::die_at;
 
 /// How many commits share one sync at most, and how much they write: bounds a line's length.
 const GROUP_COMMITS: usize = 256;
@@ -110,6 +111,7 @@ impl Owner {
         }
         let applied = self.apply(&group);
         let in_state = applied.is_ok();
+        die_at("store.state_applied");
         self.now(applied.err().map(|error| self.behind(&error)));
         for queued in group {
             let committed = Committed { last: queued.batch.box_state.seq, in_state };
@@ -206,6 +208,7 @@ impl Owner {
             Some(state) => state.close()?,
             None => return Err(StoreError::Closed),
         }
+        die_at("store.state_closed");
         self.ground.mark_clean()
     }
 }

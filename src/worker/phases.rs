@@ -15,6 +15,7 @@ use crate::domain::progress::Progress;
 use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
 use crate::durable::sync_dir;
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
+use crate::failpoint::die_at;
 use crate::scheduler::view::DiskView;
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
 use crate::storage::disk;
@@ -124,15 +125,17 @@ fn make_room(scratch: &Scratch, cache: &Path) -> Result<(), Failure> {
     }
     match fs::create_dir(cache) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Failure::io("making the sector's cache directory", cache, &error))
+            return Err(Failure::io("making the sector's cache directory", cache, &error));
         }
         // An earlier attempt that made it may not have come this far.
-        Ok(()) | Err(_) => cache.parent().map_or(Ok(()), |parent| {
-            sync_dir(parent).map_err(|error| {
-                Failure::io("syncing the sector's cache directory", parent, &error)
-            })
-        }),
+        Ok(()) | Err(_) => {}
     }
+    die_at("p1.directory_made");
+    let parent = cache.parent().unwrap_or(scratch.root());
+    sync_dir(parent)
+        .map_err(|error| Failure::io("syncing the sector's cache directory", parent, &error))?;
+    die_at("p1.directory_synced");
+    Ok(())
 }
 
 fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output, Failure> {
@@ -251,6 +254,7 @@ fn clean_behind_copy(
     tools.roots.check(Path::new(&sealed.stored.root))?;
     let proven = prove_stored_copy(tools, sector, sealed, &|_done, _total| {}, &Cell::new(false))?;
     tracing::info!("the stored copy is proven; the scratch is cleaned");
+    die_at("p6.copy_proven");
     clean(&tools.scratch, &Permit::proven(proven), record).map(|_deleted| ())
 }
 

@@ -4,11 +4,12 @@
 
 pub mod ledger;
 pub mod mounts;
+pub mod points;
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -125,6 +126,14 @@ impl Lab {
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.pid().to_string()]).status();
         assert!(status.expect("kill runs").success());
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let child = self.child.as_mut().expect("it was started");
+        let status = child.try_wait().expect("its status")?;
+        self.child = None;
+        Some(status)
     }
 
     /// Waits for its end; the exit code.

@@ -18,6 +18,7 @@ use crate::domain::layout::{CacheFile, is_of_sealing};
 use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::{Data, Ticket};
 use crate::engine::{Job, files};
+use crate::failpoint::die_at;
 
 /// Layers that were not recorded are worth keeping after a crash of the process, and not after a
 /// crash of the machine.
@@ -37,6 +38,7 @@ pub fn label(job: &Job, ticket: &Ticket, hooks: &Hooks, tell: Tell<'_>) -> Resul
         // The library sets the replica's length itself; it only wants the file to be there.
         Data::CommittedCapacity => create_empty(&job.replica)?,
     }
+    die_at("p1.replica_created");
     let output = recorder
         .beside(hooks, tell, || {
             seal_pre_commit_phase1(
@@ -51,11 +53,16 @@ pub fn label(job: &Job, ticket: &Ticket, hooks: &Hooks, tell: Tell<'_>) -> Resul
             )
         })
         .map_err(|error| library::failed("labelling", &job.cache, &error, Class::Transient))?;
+    die_at("p1.labelled");
     tell(Progress::Layers { done: job.size.layers(), of: job.size.layers() });
     recorder.finish()?;
+    die_at("p1.layers_recorded");
     check_sizes(job, &labelled_files(job))?;
     sync(job, &[CacheFile::TreeD])?;
-    outputs::keep(&job.cache, outputs::P1, &binding, &output)
+    die_at("p1.tree_d_synced");
+    outputs::keep(&job.cache, outputs::P1, &binding, &output)?;
+    die_at("p1.recorded");
+    Ok(())
 }
 
 /// The layers and tree-d.
@@ -83,12 +90,16 @@ fn begin<'a>(job: &'a Job, binding: &'a Binding, tell: Tell<'_>) -> Result<Recor
     // A damaged layer explains why a later phase failed, and those before it are good. Where every
     // layer is what was recorded, it was wrong when it was made, and nobody knows which.
     let kept = if suspect && !whole.damaged { 0 } else { whole.layers };
+    die_at("p1.layers_compared");
 
     records.layers.retain(|&layer, _| layer <= kept);
     records.boot.clone_from(&now.boot);
     clear(&job.cache, &names_to_keep(job, kept))?;
+    die_at("p1.rest_dropped");
     layers::keep(job, binding, &records)?;
+    die_at("p1.kept_recorded");
     outputs::keep(&job.cache, outputs::LABELLING, binding, &now)?;
+    die_at("p1.start_recorded");
     tracing::info!(kept, of = job.size.layers(), same_boot, suspect, "layers of earlier attempts");
     Ok(Recorder::new(job, binding, records))
 }
@@ -110,6 +121,7 @@ fn clear(cache: &Path, keep: &[String]) -> Result<(), Failure> {
         if ours && !keep.contains(&name) {
             tracing::info!(file = %cache.join(&name).display(), "dropped: of an earlier attempt");
             files::remove_if_there(&cache.join(&name))?;
+            die_at("p1.one_dropped");
         }
     }
     // So that no power cut brings back a layer beside the note that vouches for it.

@@ -12,6 +12,7 @@ use super::registered;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SealProof;
 use crate::engine::{Job, SealStatement};
+use crate::failpoint::die_at;
 
 pub fn prove_vanilla(job: &Job, statement: &SealStatement) -> Result<(), Failure> {
     vanilla(job, statement).map(drop)
@@ -44,7 +45,9 @@ fn vanilla(job: &Job, statement: &SealStatement) -> Result<SealCommitPhase1Outpu
         outputs::suspect(&job.cache, &binding, &failure);
         failure
     })?;
+    die_at("p3.proved");
     outputs::keep(&job.cache, outputs::C1, &binding, &output)?;
+    die_at("p3.recorded");
     Ok(output)
 }
 
@@ -55,6 +58,7 @@ pub fn prove_snark(job: &Job, statement: &SealStatement) -> Result<SealProof, Fa
         return Ok(proof);
     }
     let vanilla = vanilla_proofs(job, statement, &binding)?;
+    die_at("p4.begun");
     let prover_id = statement.id.miner.prover_id();
     let made = seal_commit_phase2(vanilla, prover_id, library::sector_id(statement.id))
         .map_err(|error| library::failed("the SNARK", &job.cache, &error, Class::Transient))?;
@@ -67,7 +71,9 @@ pub fn prove_snark(job: &Job, statement: &SealStatement) -> Result<SealProof, Fa
         )
         .at(outputs::path(&job.cache, outputs::C1)));
     }
+    die_at("p4.verified");
     outputs::keep(&job.cache, outputs::C2, &binding, &proof)?;
+    die_at("p4.recorded");
     Ok(proof)
 }
 

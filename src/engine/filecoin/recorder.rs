@@ -15,6 +15,7 @@ use super::outputs::Binding;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::progress::{Progress, Tell};
 use crate::engine::{Job, files};
+use crate::failpoint::die_at;
 
 /// Between two looks. A look is one `stat` for each layer; a layer takes minutes at 32 GiB.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -106,13 +107,16 @@ impl<'a> Recorder<'a> {
             move |error: std::io::Error| Failure::io(doing, &path, &error)
         };
         let mut file = File::open(&path).map_err(failed("opening a finished layer"))?;
+        die_at("p1.layer_complete");
         if let Err(error) = file.sync_all() {
             // The system tells of lost writes once. Asked again it says that all is well, so the
             // layer must not be there for anyone to ask.
             files::remove_if_there(&path)?;
             return Err(failed("syncing a finished layer")(error));
         }
+        die_at("p1.layer_synced");
         files::sync_directory(&self.job.cache)?;
+        die_at("p1.layer_named");
         let (bytes, blake3) =
             files::digest(&mut file, &mut |_| {}).map_err(failed("digesting a finished layer"))?;
         if bytes != self.job.size.bytes() {
@@ -122,9 +126,11 @@ impl<'a> Recorder<'a> {
                 .at(path)
                 .detail(detail));
         }
+        die_at("p1.layer_digested");
         let mut records = self.records.clone();
         records.layers.insert(layer, LayerRecord { bytes, blake3 });
         layers::keep(self.job, self.binding, &records)?;
+        die_at("p1.layer_recorded");
         self.records = records;
         tracing::info!(layer, of = self.job.size.layers(), "a layer is synced and on record");
         Ok(())

@@ -16,6 +16,7 @@ use crate::domain::failure::{Class, Failure};
 use crate::domain::layout::CacheFile;
 use crate::domain::sector::{Commitments, Data, Ticket};
 use crate::engine::{Job, files};
+use crate::failpoint::die_at;
 
 /// Random seeds that a fresh replica has to answer before it goes on chain.
 const CHECKS: u32 = 3;
@@ -25,6 +26,7 @@ pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     let p1: SealPreCommitPhase1Output = outputs::require(&job.cache, outputs::P1, &binding)?;
     check_sizes(job, &labelled_files(job))?;
     layers::check_before_use(job, &binding)?;
+    die_at("p2.layers_checked");
     drop_earlier_attempt(job)?;
     rebuild_replica(job)?;
 
@@ -35,15 +37,22 @@ pub fn replicate(job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
     let p2 = seal_pre_commit_phase2(p1, &job.cache, &job.replica)
         .map_err(|error| library::failed("replicating", &job.cache, &error, Class::Sector))
         .map_err(suspected)?;
+    die_at("p2.replicated");
     check_sizes(job, &replicated_files(job))?;
     sync(job, &replicated_files(job))?;
+    die_at("p2.trees_synced");
     files::sync_file(&job.replica)?;
+    die_at("p2.replica_synced");
     files::sync_directory(files::parent(&job.replica))?;
+    die_at("p2.replica_named");
     check_by_random_seeds(job, ticket, &p2).map_err(suspected)?;
+    die_at("p2.checked");
 
     let commitments = library::commitments(p2.comm_d, p2.comm_r);
     outputs::keep(&job.cache, outputs::P2, &binding, &p2)?;
+    die_at("p2.recorded");
     outputs::clear_suspicion(&job.cache)?;
+    die_at("p2.suspicion_cleared");
     Ok(commitments)
 }
 
@@ -61,8 +70,11 @@ fn drop_earlier_attempt(job: &Job) -> Result<(), Failure> {
     let rest = [outputs::P2, outputs::C1, outputs::C2].map(str::to_owned);
     for name in trees.chain(rest) {
         files::remove_if_there(&job.cache.join(name))?;
+        die_at("p2.one_dropped");
     }
-    files::sync_directory(&job.cache)
+    files::sync_directory(&job.cache)?;
+    die_at("p2.rest_dropped");
+    Ok(())
 }
 
 /// The library encodes the replica in place: on one that is half encoded it would encode twice,
@@ -76,9 +88,14 @@ fn rebuild_replica(job: &Job) -> Result<(), Failure> {
     };
     // Truncated to nothing and grown again: zeros, whatever was there.
     let file = File::create(&job.replica).map_err(failed)?;
+    die_at("p2.replica_emptied");
     allocate(&file, job.size.bytes()).map_err(failed)?;
+    die_at("p2.replica_grown");
     file.sync_all().map_err(failed)?;
-    files::sync_directory(files::parent(&job.replica))
+    die_at("p2.blank_synced");
+    files::sync_directory(files::parent(&job.replica))?;
+    die_at("p2.blank_named");
+    Ok(())
 }
 
 /// With its blocks, where the file system can: the library writes the replica through a memory
