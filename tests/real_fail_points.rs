@@ -171,7 +171,7 @@ fn every_point_of_sealing_is_in_the_life_of_the_real_sector() {
 fn check_the_seal_and_the_copy(lab: &Lab) {
     let past = Past::read(&lab.path("sealbox-data"));
     let sector = &past.sectors[&0];
-    let Stage::Finished { sealed } = &sector.stage else { panic!("{}", sector.stage.name()) };
+    let Stage::Finished { sealed, .. } = &sector.stage else { panic!("{}", sector.stage.name()) };
     let engine = FilecoinEngine::new(SectorSize::KiB2, Hooks::default());
     let statement = statement(sector, sealed);
     assert!(engine.verify_seal(&statement, &sealed.proof).expect("it can be checked"));
