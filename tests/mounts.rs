@@ -213,6 +213,8 @@ fn nothing_starts_while_the_scratch_hangs_and_the_page_says_why() {
     let mut lab = Lab::with(&configuration("scratch = \"scratch\"", &["store"]));
     let mounted = mounted_or_skip!(lab.path("below"), lab.path("scratch"));
     lab.start();
+    let seen = |lab: &Lab| disk(lab, "scratch")["total_bytes"].as_u64() > Some(0);
+    lab.wait("the scratch was looked at", seen);
     mounted.hang();
     lab.wait_for(HANG_SHOWS, "the hang is shown", |lab| hangs(lab, "scratch"));
     lab.pledge(1);

@@ -80,8 +80,6 @@ struct Loop {
     s: Scheduler,
     chain_trouble: BTreeMap<SectorNumber, Failure>,
     trouble: Option<Failure>,
-    /// Why pages show old data: the journal has everything, the state does not yet.
-    behind: Option<Failure>,
     /// Whom the chain is being asked for.
     asking: BTreeMap<SectorNumber, AbortHandle>,
     answers: Vec<Answer>,
@@ -99,7 +97,6 @@ impl Scheduler {
             s: self,
             chain_trouble: BTreeMap::new(),
             trouble: None,
-            behind: None,
             asking: BTreeMap::new(),
             answers: Vec::new(),
             view_stale: true,
@@ -183,11 +180,7 @@ impl Loop {
                 box_state: decided.box_state.clone(),
             };
             match self.s.store.commit(batch).await {
-                Ok(committed) => {
-                    self.behind = match committed.in_state {
-                        true => None,
-                        false => self.s.store.health().map(Failure::from),
-                    };
+                Ok(_) => {
                     if self.trouble.take().is_some() {
                         tracing::info!("the journal can be written again");
                     }
@@ -294,10 +287,9 @@ impl Loop {
 
     /// A sector as the store has it; none while that may be older than the journal.
     fn stored(&self, number: SectorNumber) -> Option<Sector> {
-        if self.behind.is_some() {
-            return None;
-        }
-        self.s.store.reader().sector(number).ok().flatten()
+        // The reader waits until the state has followed, or could not: asked only then.
+        let stored = self.s.store.reader().sector(number).ok().flatten();
+        stored.filter(|_| self.s.store.behind().is_none())
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -316,7 +308,7 @@ impl Loop {
             sector: *sector,
             failure: failure.clone(),
         };
-        view.behind = self.behind.clone();
+        view.behind = self.s.store.behind().map(Failure::from);
         view.chain_trouble = self.chain_trouble.iter().map(trouble).collect();
         self.s.views.send_replace(Arc::new(view));
         self.view_stale = false;

@@ -152,6 +152,28 @@ impl StoreError {
         }
     }
 
+    /// The same, so many lines further down: for a file that was not read from its first line.
+    pub(super) fn lines_further(mut self, lines: u64) -> Self {
+        match &mut self {
+            Self::Damaged { at, .. }
+            | Self::DamagedEnd { at, .. }
+            | Self::DoubtfulEnd { at, .. }
+            | Self::Newer { at, .. }
+            | Self::DoesNotFollow { at, .. } => at.line += lines,
+            Self::Locked { .. }
+            | Self::Io { .. }
+            | Self::Full { .. }
+            | Self::Broken { .. }
+            | Self::Gap { .. }
+            | Self::Refused { .. }
+            | Self::State { .. }
+            | Self::StateBehind { .. }
+            | Self::Busy
+            | Self::Closed => {}
+        }
+        self
+    }
+
     /// What the operator does now.
     pub fn mend(&self) -> String {
         match self {

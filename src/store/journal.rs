@@ -3,6 +3,9 @@
 //! Append-only files of lines ([`super::record`]), each file named after its first entry. One
 //! line is written and synced at a time, however many commits share it. So a power cut can tear
 //! the last line and no other, and whatever is damaged before it is damage, not a crash.
+//!
+//! The file that is written ends in spaces, which the next lines are written over: a sync of a
+//! file that did not grow leaves the file system's own journal out of it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -16,6 +19,9 @@ use super::scan::{End, Segment, Torn};
 use crate::domain::units::Seq;
 use crate::failpoint::die_at;
 
+/// How far ahead of the last line the file is filled with spaces, at most.
+static AHEAD: [u8; 64 << 10] = [b' '; 64 << 10];
+
 /// The journal, open for appending.
 #[derive(Debug)]
 pub struct Journal {
@@ -25,6 +31,8 @@ pub struct Journal {
     file: File,
     /// The length of what is acknowledged in the current file.
     len: u64,
+    /// The file's own length: beyond `len` it is filled with spaces.
+    filled: u64,
     last: Seq,
     /// Set for good by an fsync that failed: the kernel may have dropped the pages, so a second
     /// fsync that succeeds would mean nothing.
@@ -66,6 +74,7 @@ impl Journal {
             path,
             file,
             len: end.len,
+            filled: end.len,
             last: end.last,
             broken: None,
             #[cfg(test)]
@@ -105,13 +114,20 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&self, line: &[u8]) -> std::io::Result<()> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<()> {
         #[cfg(test)]
         if self.faults.full.take() {
             self.file.write_all_at(&line[..line.len() / 2], self.len)?;
             return Err(std::io::ErrorKind::StorageFull.into());
         }
-        self.file.write_all_at(line, self.len)
+        self.file.write_all_at(line, self.len)?;
+        let end = self.len + line.len() as u64;
+        if end > self.filled {
+            // Where there is no room to fill ahead there may still be room for lines.
+            let ahead = self.file.write_all_at(&AHEAD, end).map_or(0, |()| AHEAD.len() as u64);
+            self.filled = end + ahead;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> std::io::Result<()> {
@@ -125,10 +141,22 @@ impl Journal {
     /// Undoes a write that found no room. Synced, so that no part of it can come back behind the
     /// line that will be written in its place.
     fn take_back(&mut self) -> StoreError {
-        match self.file.set_len(self.len).and_then(|()| self.sync()) {
+        match self.cut() {
             Ok(()) => StoreError::Full { path: self.path.clone() },
             Err(error) => self.break_at("taking back a write that found no room", &error),
         }
+    }
+
+    /// Leaves nothing in the file behind the last line that is acknowledged.
+    fn cut(&mut self) -> std::io::Result<()> {
+        self.filled = self.len;
+        self.file.set_len(self.len)?;
+        self.sync()
+    }
+
+    /// Ends the writing: the file is left as it is kept, without room ahead.
+    pub fn finish(&mut self) -> Result<(), StoreError> {
+        self.cut().map_err(|error| StoreError::io("ending the journal", &self.path, error))
     }
 
     fn break_at(&mut self, doing: &str, error: &std::io::Error) -> StoreError {
@@ -140,12 +168,16 @@ impl Journal {
 
     /// Goes on in a new file, which exists durably before anything is written to it.
     fn rotate(&mut self) -> Result<(), StoreError> {
+        if let Err(error) = self.cut() {
+            return Err(self.break_at("ending a journal file", &error));
+        }
         let next = Segment::new(&self.dir, Seq(self.last.0 + 1));
         match create(&next.path) {
             Ok(file) => {
                 self.file = file;
                 self.path = next.path;
                 self.len = 0;
+                self.filled = 0;
                 Ok(())
             }
             Err(error @ StoreError::Full { .. }) => Err(error),
@@ -207,7 +239,7 @@ fn keep(file: &File, torn: &Torn) -> std::io::Result<PathBuf> {
     let mut bytes = Vec::new();
     let mut from = file;
     std::io::Seek::seek(&mut from, std::io::SeekFrom::Start(torn.at.byte))?;
-    from.read_to_end(&mut bytes)?;
+    from.take(torn.bytes).read_to_end(&mut bytes)?;
     for n in 1.. {
         let path = torn.at.file.with_extension(format!("jsonl.{}-{n}.torn", torn.at.byte));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
@@ -226,7 +258,8 @@ fn keep(file: &File, torn: &Torn) -> std::io::Result<PathBuf> {
 
 /// A process that was killed, or whose fsync failed, may leave a last line that is in the page
 /// cache and not on the disk, where a plain fsync no longer sees it as dirty. It is about to be
-/// acted on, so it is written once more, byte for byte, and synced.
+/// acted on, so it is written once more, byte for byte, and synced. What was filled ahead is cut
+/// off: after a power cut it need not be spaces any more.
 fn rewrite_last_line(file: &File, end: &End) -> std::io::Result<()> {
     if let Some(start) = end.last_line {
         let length = usize::try_from(end.len - start).map_err(std::io::Error::other)?;
@@ -235,6 +268,7 @@ fn rewrite_last_line(file: &File, end: &End) -> std::io::Result<()> {
         file.write_all_at(&line, start)?;
         die_at("store.last_line_rewritten");
     }
+    file.set_len(end.len)?;
     file.sync_all()
 }
 

@@ -24,6 +24,7 @@ mod ground;
 mod index;
 mod journal;
 mod offline;
+mod opening;
 mod owner;
 mod reader;
 mod record;
@@ -31,6 +32,7 @@ mod recover;
 mod scan;
 mod state;
 mod tables;
+mod tail;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -49,6 +51,7 @@ use tokio::sync::oneshot;
 pub use error::{Place, StoreError};
 pub use index::{BadStage, Counts, StageKind};
 pub use offline::{SegmentFacts, Verified, backup, export, in_the_way, verify};
+pub use opening::{Opening, Rebuild};
 pub use owner::{Batch, Committed};
 pub use reader::{BadTaskCursor, Page, Reader, SectorFilter, TaskCursor, TaskFilter, TaskLine};
 pub use state::Direction;
@@ -70,6 +73,7 @@ pub struct OpenOptions {
     data: PathBuf,
     segment_bytes: u64,
     boot_id: Option<String>,
+    opening: Arc<Opening>,
     #[cfg(test)]
     faults: Arc<faults::Faults>,
 }
@@ -81,6 +85,7 @@ impl OpenOptions {
             data: data.as_ref().to_path_buf(),
             segment_bytes: 64 << 20,
             boot_id: None,
+            opening: Arc::default(),
             #[cfg(test)]
             faults: Arc::default(),
         }
@@ -100,6 +105,13 @@ impl OpenOptions {
         self
     }
 
+    /// Where to say how far the opening is.
+    #[must_use]
+    pub fn opening(mut self, opening: Arc<Opening>) -> Self {
+        self.opening = opening;
+        self
+    }
+
     /// Opens the store, and answers with what the last run left.
     ///
     /// Errors: another process has it ([`StoreError::Locked`]); the journal is damaged anywhere
@@ -109,7 +121,7 @@ impl OpenOptions {
         let ground = Ground::take(&self.data, self.boot_id)?;
         let segments = recover::segments(&ground)?;
         let mut report = Vec::new();
-        let found = recover::bring_up(&ground, &segments, &mut report)?;
+        let found = recover::bring_up(&ground, &segments, &self.opening, &mut report)?;
         #[cfg_attr(not(test), expect(unused_mut, reason = "only tests put faults in"))]
         let (mut journal, torn) = Journal::open(&ground.journal, &found.end, self.segment_bytes)?;
         report.extend(torn);
@@ -200,8 +212,9 @@ impl Store {
         })
     }
 
-    /// Queues a batch; the answer comes when it is durable and readers see it. Batches are
-    /// committed in the order of these calls, whether or not their answers are waited for.
+    /// Queues a batch; the answer comes when it is durable. Whoever reads after that sees it, or
+    /// [`Store::health`] says why not. Batches are committed in the order of these calls, whether or
+    /// not their answers are waited for.
     ///
     /// Errors: [`StoreError::Full`], [`StoreError::StateBehind`] and [`StoreError::Busy`]: not
     /// written, and may be tried again; [`StoreError::Refused`]: not written, a fault in the
@@ -234,9 +247,16 @@ impl Store {
         self.reader.clone()
     }
 
-    /// What is wrong with the store now; none if nothing is.
+    /// What is wrong with the store now, all that was answered taken into account; none if nothing
+    /// is.
     pub fn health(&self) -> Option<StoreError> {
+        self.reader.wait();
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why readers see less than was answered: the journal has it all, the state does not yet.
+    pub fn behind(&self) -> Option<StoreError> {
+        self.health().filter(|error| matches!(error, StoreError::StateBehind { .. }))
     }
 
     /// Commits what is queued, syncs the state, and marks the stop as clean. Blocks for as long

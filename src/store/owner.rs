@@ -1,5 +1,6 @@
 //! The one thread that writes: it takes what has queued up, makes it durable with one sync,
-//! brings the state after it, and only then answers each caller.
+//! answers each caller, and brings the state after it. Readers wait for that: who asks after an
+//! answer sees what it is about.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,7 @@ use super::error::StoreError;
 use super::faults::Faults;
 use super::ground::Ground;
 use super::journal::Journal;
+use super::opening::Opening;
 use super::reader::Shared;
 use super::record;
 use super::tables::Meta;
@@ -44,9 +46,6 @@ pub struct Batch {
 pub struct Committed {
     /// Its last entry.
     pub last: Seq,
-    /// Whether readers see it. If not, `Store::health` says why; the journal has it all the same,
-    /// and the state is brought after it with the next commit or at the next start.
-    pub in_state: bool,
 }
 
 pub type Answer = Result<Committed, StoreError>;
@@ -109,15 +108,13 @@ impl Owner {
             self.now(matches!(error, StoreError::Broken { .. }).then(|| error.clone()));
             return refuse(group, &error);
         }
-        let applied = self.apply(&group);
-        let in_state = applied.is_ok();
+        let shared = self.shared.clone();
+        let following = shared.follow();
+        let batches = answer(group);
+        let applied = self.apply(&batches);
         die_at("store.state_applied");
         self.now(applied.err().map(|error| self.behind(&error)));
-        for queued in group {
-            let committed = Committed { last: queued.batch.box_state.seq, in_state };
-            // A caller that stopped waiting does not undo its commit.
-            let _ = queued.answer.send(Ok(committed));
-        }
+        drop(following);
     }
 
     /// The commits that continue the history; the others are refused, each by itself.
@@ -138,23 +135,21 @@ impl Owner {
         fitting
     }
 
-    fn apply(&mut self, group: &VecDeque<Queued>) -> Result<(), StoreError> {
+    fn apply(&mut self, group: &[Batch]) -> Result<(), StoreError> {
         #[cfg(test)]
         if self.faults.apply.take() {
             let path = self.ground.state.clone();
             return Err(StoreError::State { path, why: "injected".to_owned() });
         }
-        let Some(newest) = group.back() else { return Ok(()) };
-        let entries = group.iter().flat_map(|queued| &queued.batch.entries);
+        let Some(newest) = group.last() else { return Ok(()) };
+        let entries = group.iter().flat_map(|batch| &batch.entries);
         let mut sectors = BTreeMap::new();
-        for sector in group.iter().flat_map(|queued| &queued.batch.sectors) {
+        for sector in group.iter().flat_map(|batch| &batch.sectors) {
             sectors.insert(sector.id.number, sector);
         }
         let meta = &mut self.meta;
-        let advance = || {
-            self.shared
-                .with(|state| state.advance(meta, entries, &sectors, &newest.batch.box_state))
-        };
+        let advance =
+            || self.shared.now(|state| state.advance(meta, entries, &sectors, &newest.box_state));
         catch_unwind(AssertUnwindSafe(advance)).unwrap_or_else(|_| {
             let why = "sled panicked while it was written".to_owned();
             Err(StoreError::State { path: self.ground.state.clone(), why })
@@ -169,8 +164,9 @@ impl Owner {
         }
         drop(self.shared.take());
         let mut report = Vec::new();
-        let found = scan::segments(&self.ground.journal)
-            .and_then(|segments| recover::bring_up(&self.ground, &segments, &mut report));
+        let found = scan::segments(&self.ground.journal).and_then(|segments| {
+            recover::bring_up(&self.ground, &segments, &Opening::default(), &mut report)
+        });
         for line in report {
             tracing::warn!("{line}");
         }
@@ -204,6 +200,7 @@ impl Owner {
     /// Leaves a state that the next start can trust even after a power cut.
     fn close(&mut self) -> Result<(), StoreError> {
         self.catch_up()?;
+        self.journal.finish()?;
         match self.shared.take() {
             Some(state) => state.close()?,
             None => return Err(StoreError::Closed),
@@ -233,6 +230,16 @@ fn gather(
         next = if more { requests.try_recv().ok() } else { None };
     }
     (group, None)
+}
+
+/// Tells every caller that its commit is durable, and leaves what the state takes.
+fn answer(group: VecDeque<Queued>) -> Vec<Batch> {
+    let told = |Queued { batch, json: _, answer }: Queued| {
+        // A caller that stopped waiting does not undo its commit.
+        let _ = answer.send(Ok(Committed { last: batch.box_state.seq }));
+        batch
+    };
+    group.into_iter().map(told).collect()
 }
 
 fn refuse(group: VecDeque<Queued>, error: &StoreError) {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::error::{Place, StoreError};
 use super::ground::Ground;
 use super::journal::Journal;
+use super::opening::Opening;
 use super::scan::{self, End, Segment};
 use super::state::{Direction, State};
 use super::tables::{List, Meta};
@@ -18,7 +19,7 @@ use crate::domain::sector::Sector;
 use crate::domain::units::Seq;
 
 /// How many entries are put into the state at once while it catches up.
-const CHUNK: usize = 1000;
+const CHUNK: usize = 5000;
 
 /// A state that is where the journal is.
 pub struct Found {
@@ -47,6 +48,7 @@ pub fn segments(ground: &Ground) -> Result<Vec<Segment>, StoreError> {
 pub fn bring_up(
     ground: &Ground,
     segments: &[Segment],
+    opening: &Opening,
     report: &mut Vec<String>,
 ) -> Result<Found, StoreError> {
     if ground.state.exists()
@@ -55,29 +57,39 @@ pub fn bring_up(
         report.push(ground.set_aside(&why)?);
     }
     ground.mark_open()?;
-    match attempt(ground, segments) {
+    match attempt(ground, segments, opening) {
         Err(StoreError::State { why, .. }) if ground.state.exists() => {
             report.push(ground.set_aside(&why)?);
-            attempt(ground, segments)
+            attempt(ground, segments, opening)
         }
         other => other,
     }
 }
 
 /// Damage may show as a panic of sled's at any read, not only at the open.
-fn attempt(ground: &Ground, segments: &[Segment]) -> Result<Found, StoreError> {
-    catch_unwind(AssertUnwindSafe(|| open_and_catch_up(ground, segments))).unwrap_or_else(|_| {
+fn attempt(ground: &Ground, segments: &[Segment], opening: &Opening) -> Result<Found, StoreError> {
+    let attempt = || open_and_catch_up(ground, segments, opening);
+    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
         let why = "sled panicked while it was read".to_owned();
         Err(StoreError::State { path: ground.state.clone(), why })
     })
 }
 
-fn open_and_catch_up(ground: &Ground, segments: &[Segment]) -> Result<Found, StoreError> {
+fn open_and_catch_up(
+    ground: &Ground,
+    segments: &[Segment],
+    opening: &Opening,
+) -> Result<Found, StoreError> {
     let state = State::open(&ground.state)?;
     let mut meta = state.meta()?;
     let known = meta.last;
+    opening.begin(known, scan::last_entry(segments).unwrap_or(known));
     let mut fold = Fold::new(&state, &mut meta);
-    let end = scan::scan(segments, known, known, &mut |at, entries| fold.line(at, entries))?;
+    let end = scan::scan(segments, known, known, &mut |at, entries| {
+        fold.line(at, entries)?;
+        opening.at(fold.box_state.seq);
+        Ok(())
+    })?;
     fold.finish()?;
     if meta.last > end.last {
         let why = format!(

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Place, StoreError};
 use super::record::{self, LineError};
+use super::tail::{self, Tail};
 use crate::domain::event::Entry;
 use crate::domain::units::Seq;
+
+const NO_END: &str = "it has no end";
 
 /// A journal file: `<first entry, 20 digits>.jsonl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +81,9 @@ pub struct End {
 /// Takes a line's entries, with its place for an error.
 pub type Visit<'a> = dyn FnMut(&Place, Vec<Entry>) -> Result<(), StoreError> + 'a;
 
-/// Reads the journal from the file that holds the entry after `known`, and its last file in any
-/// case; of the files before it, that each ends where the next begins.
+/// Reads the journal from the file that holds the entry after `known` (of the last file, only from
+/// about that entry on), and the end of its last file in any case; of the files before, that each
+/// ends where the next begins.
 ///
 /// `visit` gets the entries of every line that has one after `known`. `acknowledged` is an entry
 /// that is known to have been durable (0 if none is): a line up to there is never a torn one.
@@ -119,7 +123,7 @@ fn gap(expected: Seq, found: &Segment) -> StoreError {
 /// A file before the first that is read: its last line alone says whether the next one continues
 /// it. Only if that line does not fit is the whole file read, for the exact place.
 fn check_end(segment: &Segment, next: &Segment) -> Result<(), StoreError> {
-    let line = last_line(&segment.path)
+    let line = tail::last_line_of(&segment.path)
         .map_err(|error| StoreError::io("reading the journal", &segment.path, error))?;
     if record::check(&line).is_ok_and(|header| header.last().0 + 1 == next.first.0) {
         return Ok(());
@@ -128,29 +132,17 @@ fn check_end(segment: &Segment, next: &Segment) -> Result<(), StoreError> {
     Err(gap(Seq(end.last.0 + 1), next))
 }
 
-/// The last line of a file, without its newline; empty if the file does not end with one.
-fn last_line(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let len = file.metadata()?.len();
-    let mut take = (64 << 10).min(len);
-    loop {
-        let mut tail = vec![0; usize::try_from(take).map_err(std::io::Error::other)?];
-        file.seek(SeekFrom::Start(len - take))?;
-        file.read_exact(&mut tail)?;
-        if tail.pop() != Some(b'\n') {
-            return Ok(Vec::new());
-        }
-        if let Some(before) = tail.iter().rposition(|&byte| byte == b'\n') {
-            return Ok(tail.split_off(before + 1));
-        }
-        if take == len {
-            return Ok(tail);
-        }
-        take = (take * 4).min(len);
-    }
+/// The last entry of the journal, as far as its last line can be read: to say how much there is.
+pub fn last_entry(segments: &[Segment]) -> Option<Seq> {
+    let last = segments.last()?;
+    let file = File::open(&last.path).ok()?;
+    let end = tail::find(&file).ok()?.lines;
+    let line = tail::last_line(&file, end).ok()?;
+    Some(record::check(&line).map_or(Seq(last.first.0 - 1), record::Header::last))
 }
 
-/// Reads one file from its first line to its last.
+/// Reads one file to its last line; from its first, or from a line at or before the one behind
+/// `known` if that is near the end: what is known costs nothing.
 fn read(
     segment: &Segment,
     is_last: bool,
@@ -159,57 +151,126 @@ fn read(
     visit: &mut Visit<'_>,
 ) -> Result<End, StoreError> {
     let io = |error| StoreError::io("reading the journal", &segment.path, error);
-    let mut file = BufReader::with_capacity(256 << 10, File::open(&segment.path).map_err(io)?);
-    let mut at = Place { file: segment.path.clone(), line: 1, byte: 0 };
-    let mut end = End {
+    let file = File::open(&segment.path).map_err(io)?;
+    let tail = if is_last { tail::find(&file).map_err(io)? } else { Tail::not_looked_for() };
+    let skips = is_last && known >= segment.first;
+    let begin = if skips { tail::skip(&file, tail.lines, known).map_err(io)? } else { None };
+    let (byte, first) = begin.unwrap_or((0, segment.first));
+    let at = Place { file: segment.path.clone(), line: 1, byte };
+    let end = End {
         segment: segment.clone(),
-        last: Seq(segment.first.0 - 1),
-        len: 0,
+        last: Seq(first.0 - 1),
+        len: byte,
         last_line: None,
         torn: None,
     };
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let bytes = file.read_until(b'\n', &mut line).map_err(io)? as u64;
-        if bytes == 0 {
-            return Ok(end);
+    let mut lines = Lines { at, end, tail: &tail, is_last, known, acknowledged };
+    // Lines are counted only for a place that is told.
+    let lines_before = || match byte {
+        0 => Ok(0),
+        _ => tail::count_lines(&segment.path, byte).map_err(io),
+    };
+    match lines.read(&file, visit) {
+        Ok(()) => {
+            if let Some(torn) = &mut lines.end.torn {
+                torn.at.line += lines_before()?;
+            }
+            Ok(lines.end)
         }
+        Err(error) => Err(error.lines_further(lines_before()?)),
+    }
+}
+
+/// One file, as far as it was read.
+struct Lines<'a> {
+    at: Place,
+    end: End,
+    tail: &'a Tail,
+    is_last: bool,
+    known: Seq,
+    acknowledged: Seq,
+}
+
+impl Lines<'_> {
+    fn read(&mut self, mut file: &File, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let path = self.at.file.clone();
+        let io = |error| StoreError::io("reading the journal", &path, error);
+        if self.at.byte > 0 {
+            file.seek(SeekFrom::Start(self.at.byte)).map_err(io)?;
+        }
+        let whole_lines = file.take(self.tail.lines - self.at.byte);
+        let mut whole_lines = BufReader::with_capacity(256 << 10, whole_lines);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let bytes = whole_lines.read_until(b'\n', &mut line).map_err(io)? as u64;
+            if bytes == 0 {
+                self.take_rest();
+                return Ok(());
+            }
+            let no_more = whole_lines.fill_buf().map_err(io)?.is_empty();
+            if !self.take_line(&mut line, bytes, no_more, visit)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether reading goes on.
+    fn take_line(
+        &mut self,
+        line: &mut Vec<u8>,
+        bytes: u64,
+        no_more: bool,
+        visit: &mut Visit<'_>,
+    ) -> Result<bool, StoreError> {
         let whole = line.pop_if(|byte| *byte == b'\n').is_some();
-        let expected = Seq(end.last.0 + 1);
-        match check(&line, whole, expected) {
+        let expected = Seq(self.end.last.0 + 1);
+        match check(line, whole, expected) {
             Ok(header) => {
-                if header.last() > known {
-                    let entries = record::entries(&line).map_err(|error| placed(&at, error))?;
-                    visit(&at, entries)?;
+                if header.last() > self.known {
+                    let entries = record::entries(line).map_err(|error| placed(&self.at, error))?;
+                    visit(&self.at, entries)?;
                 }
-                end.last = header.last();
-                end.last_line = Some(at.byte);
+                self.end.last = header.last();
+                self.end.last_line = Some(self.at.byte);
             }
             Err(LineError::Damaged(why)) => {
-                let no_more = file.fill_buf().map_err(io)?.is_empty();
-                if !(is_last && no_more) {
+                let at = self.at.clone();
+                if !(self.is_last && no_more && self.tail.rest.is_empty()) {
                     return Err(StoreError::Damaged { at, why });
                 }
                 // A write that was cut short has no newline, or (after a power cut) holes. One
                 // that has its newline and was acknowledged was whole once.
-                if whole && expected <= acknowledged {
+                if expected <= self.acknowledged {
                     return Err(StoreError::DamagedEnd { at, why });
                 }
-                end.torn = Some(Torn { at, bytes, has_end: whole, why });
-                return Ok(end);
+                self.end.torn = Some(Torn { at, bytes, has_end: true, why });
+                return Ok(false);
             }
-            Err(error @ LineError::Newer(_)) => return Err(placed(&at, error)),
+            Err(error @ LineError::Newer(_)) => return Err(placed(&self.at, error)),
         }
-        at.line += 1;
-        at.byte += bytes;
-        end.len = at.byte;
+        self.at.line += 1;
+        self.at.byte += bytes;
+        self.end.len = self.at.byte;
+        Ok(true)
+    }
+
+    /// What lies behind the last newline is a line that was being written.
+    fn take_rest(&mut self) {
+        if !self.tail.rest.is_empty() {
+            self.end.torn = Some(Torn {
+                at: self.at.clone(),
+                bytes: self.tail.rest.len() as u64,
+                has_end: false,
+                why: NO_END.to_owned(),
+            });
+        }
     }
 }
 
 fn check(line: &[u8], whole: bool, expected: Seq) -> Result<record::Header, LineError> {
     if !whole {
-        return Err(LineError::Damaged("it has no end".to_owned()));
+        return Err(LineError::Damaged(NO_END.to_owned()));
     }
     let header = record::check(line)?;
     if header.first == expected {

@@ -14,7 +14,7 @@ use super::error::{StoreError, is_full};
 use super::journal::sync_dir;
 
 /// sled's default of 1 GB is more than a box's whole working set.
-const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_BYTES: u64 = 32 << 20;
 /// Garbage is collected by this thread only, so it stays on.
 const FLUSH_EVERY_MS: u64 = 1000;
 /// A handle that was just dropped is let go of by sled's background threads a moment later.

@@ -10,6 +10,7 @@ mod guard;
 mod live;
 mod lookup;
 mod offer;
+pub mod opening;
 pub mod orphans;
 mod pages;
 mod parts;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Core, Worker};
+use super::{Cause, Core, Worker};
 use crate::domain::admission::Wait;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
@@ -35,7 +35,7 @@ impl Core {
             held: self.held_words(),
             paused: self.box_state.paused.clone(),
             waits: self.waits(),
-            intake_waits: self.waiting.intake.as_ref().map(ToString::to_string),
+            intake_waits: self.intake_waits(),
             reserved_bytes: self.reserved().map(ByteSize),
             stopping: self.stopping,
             suspect: self.suspect.clone(),
@@ -43,6 +43,13 @@ impl Core {
             trouble: self.halted.clone(),
             report: self.report.clone(),
         }
+    }
+
+    /// A scratch that does not answer is why there is no room on it.
+    fn intake_waits(&self) -> Option<String> {
+        let wait = self.waiting.intake.as_ref()?;
+        let silent = self.held.get(&(Phase::P1, Cause::Scratch));
+        Some(silent.cloned().unwrap_or_else(|| wait.to_string()))
     }
 
     fn waits(&self) -> Vec<WaitView> {

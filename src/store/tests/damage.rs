@@ -26,11 +26,14 @@ fn a_line_torn_at_any_byte_is_cut_off_and_kept_aside() {
     world.commit(&store, &[7, 77]);
     drop(store);
     let path = world.segments().pop().unwrap();
-    let whole = fs::read(&path).unwrap();
+    let whole = written(&path);
     let start = last_line(&whole);
     world.forget_after(before);
     for cut in start + 1..whole.len() {
-        fs::write(&path, &whole[..cut]).unwrap();
+        // What the file was filled up with may be there, may have become zeros, or be gone.
+        let mut torn = whole[..cut].to_vec();
+        torn.resize(cut + cut % 3 * 100_000, if cut % 2 == 0 { b' ' } else { 0 });
+        fs::write(&path, &torn).unwrap();
         fs::remove_dir_all(&state).unwrap();
         copy_tree(&world.data().join("copy"), &state);
         let (store, recovered) = world.open();
@@ -40,7 +43,8 @@ fn a_line_torn_at_any_byte_is_cut_off_and_kept_aside() {
         assert_eq!(fs::read(&path).unwrap(), whole[..start]);
         let torn = world.torn();
         assert_eq!(torn.len(), 1, "{torn:?}");
-        assert_eq!(fs::read(&torn[0]).unwrap(), whole[start..cut]);
+        // A line's own last spaces cannot be told from what the file is filled up with.
+        assert_eq!(fs::read(&torn[0]).unwrap(), whole[start..cut].trim_ascii_end());
         fs::remove_file(&torn[0]).unwrap();
     }
 }
@@ -54,9 +58,10 @@ fn after_a_power_cut_a_last_line_with_holes_is_torn() {
     world.commit(&store, &[7, 77]);
     drop(store);
     let path = world.segments().pop().unwrap();
-    let mut bytes = fs::read(&path).unwrap();
+    let mut bytes = written(&path);
     let start = last_line(&bytes);
     bytes[start + 10..start + 40].fill(0);
+    bytes.resize(bytes.len() + 100_000, b' ');
     fs::write(&path, &bytes).unwrap();
     world.boot += 1;
     world.forget_after(before);
@@ -249,4 +254,49 @@ fn the_last_line_is_written_once_more_before_anything_builds_on_it() {
     let (_store, _) = world.open();
     assert_ne!(fs::metadata(&path).unwrap().modified().unwrap(), long_ago, "it was not written");
     assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn what_a_file_is_filled_up_with_is_not_a_line() {
+    let mut world = Box_::new();
+    let (store, _) = world.open();
+    world.commit(&store, &[1, 2, 3]);
+    drop(store);
+    let path = world.segments().pop().unwrap();
+    let filled = fs::read(&path).unwrap();
+    assert!(filled.ends_with(b"   "), "the next lines find the file long enough");
+    let (store, recovered) = world.open();
+    assert_eq!(recovered.report, [""; 0]);
+    world.commit(&store, &[4, 5, 6]);
+    store.close().unwrap();
+    assert!(fs::read(&path).unwrap().ends_with(b"\n"), "a clean stop leaves lines and no more");
+    world.open();
+}
+
+#[test]
+fn an_opening_reads_the_end_of_the_last_file_and_not_what_the_state_has() {
+    let mut world = Box_::new();
+    let (store, _) = world.options().segment_bytes(1 << 20).open().unwrap();
+    for n in 0..300_u32 {
+        let pick = |i: u32| (n * 3 + i).wrapping_mul(2_654_435_761).rotate_left(7);
+        world.commit(&store, &[pick(0), pick(1), pick(2)]);
+    }
+    store.close().unwrap();
+    let path = world.segments().pop().unwrap();
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() > 100_000, "{}", whole.len());
+    let mut bytes = whole.clone();
+    bytes[50] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let (store, recovered) = world.open();
+    assert_eq!(recovered.report, [""; 0], "nobody looked there");
+    drop(store);
+    // What it does read it still tells by its line, counted from the file's first.
+    let start = last_line(&whole);
+    bytes.clone_from(&whole);
+    bytes[start + 40] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let error = refused(&world);
+    let StoreError::DamagedEnd { at, .. } = &error else { panic!("{error}") };
+    assert_eq!((at.line, at.byte), (300, start as u64));
 }

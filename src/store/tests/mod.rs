@@ -4,7 +4,6 @@ mod damage;
 mod faults;
 mod model;
 mod offline;
-mod speed;
 
 use std::path::{Path, PathBuf};
 
@@ -98,6 +97,11 @@ impl Box_ {
             self.world.replay(entry);
         }
     }
+}
+
+/// What a journal file holds, without what it is filled up with.
+fn written(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap().trim_ascii_end().iter().copied().chain([b'\n']).collect()
 }
 
 fn copy_tree(from: &Path, to: &Path) {

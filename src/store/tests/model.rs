@@ -144,14 +144,16 @@ fn live_through(acts: Vec<Act>) {
         match act {
             Act::Commit(picks) => {
                 let done = world.commit(&open, &picks);
-                assert_eq!(done, Committed { last: world.world.box_state.seq, in_state: true });
+                assert_eq!(done, Committed { last: world.world.box_state.seq });
+                assert!(open.health().is_none());
                 store = Some(open);
                 continue;
             }
             Act::Burst(bursts) => {
                 let answers: Vec<_> =
                     bursts.iter().map(|picks| open.commit(world.world.batch(picks))).collect();
-                assert!(answers.into_iter().all(|answer| answer.wait().unwrap().in_state));
+                assert!(answers.into_iter().all(|answer| answer.wait().is_ok()));
+                assert!(open.health().is_none());
                 store = Some(open);
                 continue;
             }

@@ -4,5 +4,6 @@ mod actions;
 mod api;
 mod hostile;
 mod live;
+mod opening;
 mod pages;
 mod site;

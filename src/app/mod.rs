@@ -1,5 +1,7 @@
 //! Start, stop, wire together.
 
+mod roots;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,9 +33,10 @@ use crate::scheduler::run::{Clock, Scheduler, Then};
 use crate::scheduler::view::DiskView;
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
-use crate::storage::roots::{Places, Roots};
-use crate::store::{Direction, OpenOptions, Reader, SectorFilter, StageKind, StoreError};
+use crate::storage::roots::Roots;
+use crate::store::{OpenOptions, Opening, StageKind, StoreError};
 use crate::telemetry;
+use crate::web::opening::{self, Pages};
 use crate::web::orphans::Orphans;
 use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
 use crate::worker::checks::{Checks, Parts};
@@ -97,7 +100,14 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     ensure_dir_writable(&config.data_dir)?;
     // Before the store: a start that fails here leaves the last stop as clean as it was.
     let listener = listen(config.listen).await?;
-    let (store, mut recovered) = OpenOptions::new(&config.data_dir).open()?;
+    // It answers from here on: opening the store may take a while, and says how far it is.
+    let (opening, pages) = (Arc::<Opening>::default(), Pages::default());
+    let front = opening::front(pages.clone(), config.listen, Arc::clone(&opening));
+    let (web_stop_sender, mut web_stop) = watch::channel(false);
+    let stopped = async move { drop(web_stop.wait_for(|stop| *stop).await) };
+    let web = tokio::spawn(web::serve(listener, front, stopped));
+    // On this thread, which serves nothing.
+    let (store, mut recovered) = OpenOptions::new(&config.data_dir).opening(opening).open()?;
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
@@ -107,7 +117,7 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let engine = engine(&config, parameters_changed, priority.clone())?;
     let chain = chain(&config, &clock)?;
     let reader = store.reader();
-    let roots = roots(&config, &reader, &clock, &mut recovered.report)?;
+    let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let passes = recovered.box_state.passes.clone();
     let past = Past {
@@ -166,7 +176,9 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let doctor = Doctor::new(config.clone());
     doctor.look();
     let orphans = Orphans::new(roots, config.miner, reader.clone());
-    let web = web::router(WebState {
+    // Before anyone can see it run: who sees that may tell it to stop.
+    tokio::spawn(stop_on_signal(stop_sender));
+    pages.take_over(web::router(WebState {
         orphans,
         doctor,
         handle: Handle::new(ask_sender, view_receiver),
@@ -179,12 +191,7 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         paths: paths(&config),
         listen: config.listen,
         settings: serde_json::to_string_pretty(&*config).unwrap_or_default(),
-    });
-    let (web_stop_sender, mut web_stop) = watch::channel(false);
-    let stopped = async move { drop(web_stop.wait_for(|stop| *stop).await) };
-    // Before anyone can see it run: who sees that may tell it to stop.
-    tokio::spawn(stop_on_signal(stop_sender));
-    let web = tokio::spawn(web::serve(listener, web, stopped));
+    }));
     announce(&config);
     let (store, then) = scheduler.run().await;
     web_stop_sender.send_replace(true);
@@ -197,49 +204,6 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         Then::Restart => tracing::info!("a fresh process takes over"),
     }
     Ok(then)
-}
-
-/// Looks whose the scratch and every storage are, and that they can be written to. What storage
-/// cannot be used now, though it was before, goes to the report: its work waits.
-fn roots(
-    config: &Config,
-    reader: &Reader,
-    clock: &Clock,
-    report: &mut Vec<String>,
-) -> Result<Roots, StartError> {
-    let stored_in = match Roots::remembers(&config.data_dir, &config.storage) {
-        true => BTreeSet::new(),
-        false => stored_in(reader)?,
-    };
-    let places = Places {
-        data_dir: &config.data_dir,
-        scratch: &config.scratch,
-        storage: &config.storage,
-        miner: config.miner,
-        stored_in: &stored_in,
-    };
-    let (roots, waiting) = Roots::open(&places, clock())?;
-    for failure in waiting {
-        tracing::error!(%failure, "a storage cannot be used: its work waits");
-        report.push(format!("a storage cannot be used, and its work waits: {failure}"));
-    }
-    Ok(roots)
-}
-
-/// Where the history has copies. All of it is read: only where nothing else remembers.
-fn stored_in(reader: &Reader) -> Result<BTreeSet<PathBuf>, StoreError> {
-    const ROWS: usize = 1_000;
-    let mut found = BTreeSet::new();
-    let mut after = None;
-    loop {
-        let page = reader.sectors(SectorFilter::All, after, ROWS, Direction::OldestFirst)?;
-        let stored = page.items.iter().filter_map(|sector| sector.stage.stored());
-        found.extend(stored.map(|stored| PathBuf::from(&stored.root)));
-        after = page.next;
-        if after.is_none() {
-            return Ok(found);
-        }
-    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
