@@ -14,11 +14,14 @@ use crate::chain::Chain;
 use crate::chain::lab::Lab;
 use crate::config::{ChainConfig, Config, EngineConfig};
 use crate::domain::failure::Failure;
+use crate::domain::isolation::Isolation;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
+use crate::engine::claim::Claims;
 use crate::engine::filecoin::settings;
 use crate::engine::filecoin::{FilecoinEngine, Hooks};
+use crate::engine::isolated::{Inner, Isolated};
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{Engine, EngineKind, ParametersState};
 use crate::scheduler::Handle;
@@ -99,7 +102,8 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     }
     let clock: Clock = Arc::new(wall_clock);
     let (parameters_changed, parameters) = watch::channel(0u64);
-    let engine = engine(&config, parameters_changed)?;
+    let claims = Claims::open(&config.data_dir)?;
+    let engine = engine(&config, &claims, parameters_changed)?;
     let chain = chain(&config, &clock)?;
     let reader = store.reader();
     let roots = roots(&config, &reader, &clock, &mut recovered.report)?;
@@ -112,16 +116,25 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         report: recovered.report,
     };
     let (input_sender, inputs) = mpsc::unbounded_channel();
-    let mut core = Core::new(settings(&config, engine.kind()), &groups(&config), past);
+    let mut core = Core::new(settings(&config, &*engine), &groups(&config), past);
     core.hold(Phase::P4, Cause::Parameters, awaited_parameters(&*engine));
     tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
     tokio::spawn(watch_mounts(disks.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
-    let tools = tools(&config, engine.clone(), roots.clone(), disks.clone(), progress.clone());
-    let tools = Arc::new(tools);
-    let crew = Crew::start(core.workers(), &tools, &input_sender).map_err(StartError::Threads)?;
+    let tools = Tools {
+        engine: engine.clone(),
+        claims,
+        scratch: Scratch::new(&config.scratch),
+        storage: config.storage.iter().map(StorageRoot::new).collect(),
+        copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+        progress: progress.clone(),
+        roots: roots.clone(),
+        disks: disks.clone(),
+    };
+    let crew = Crew::start(core.workers(), &Arc::new(tools), &input_sender);
+    let crew = Arc::new(crew.map_err(StartError::Threads)?);
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
         core,
@@ -131,7 +144,11 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
             inputs: input_sender,
             runtime: tokio::runtime::Handle::current(),
         },
-        assign: Box::new(move |assignment| crew.assign(assignment)),
+        assign: {
+            let crew = crew.clone();
+            Box::new(move |assignment| crew.assign(assignment))
+        },
+        end_attempt: Box::new(move |worker| crew.end_attempt(worker)),
         clock,
         inputs,
         asks,
@@ -221,16 +238,29 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-fn engine(config: &Config, changed: watch::Sender<u64>) -> Result<Arc<dyn Engine>, Failure> {
-    match &config.engine {
+fn engine(
+    config: &Config,
+    claims: &Claims,
+    changed: watch::Sender<u64>,
+) -> Result<Arc<dyn Engine>, Failure> {
+    let inner = match &config.engine {
         EngineConfig::Filecoin => {
             settings::read_back()?;
             let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
             let hooks = Hooks { parameters_changed, ..Hooks::default() };
-            Ok(Arc::new(FilecoinEngine::new(config.sector_size, hooks)))
+            Inner::Filecoin(FilecoinEngine::new(config.sector_size, hooks))
         }
-        EngineConfig::Simulated(simulated) => Ok(Arc::new(SimulatedEngine::new(simulated.clone()))),
-    }
+        EngineConfig::Simulated(simulated) => {
+            Inner::Simulated(SimulatedEngine::new(simulated.clone()))
+        }
+    };
+    Ok(match (config.isolation, inner) {
+        (Isolation::Process, inner) => {
+            Arc::new(Isolated::new(inner, claims.clone(), config.log.clone()))
+        }
+        (Isolation::Thread, Inner::Filecoin(engine)) => Arc::new(engine),
+        (Isolation::Thread, Inner::Simulated(engine)) => Arc::new(engine),
+    })
 }
 
 fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
@@ -241,17 +271,18 @@ fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
     }
 }
 
-fn settings(config: &Config, engine: EngineKind) -> Settings {
+fn settings(config: &Config, engine: &dyn Engine) -> Settings {
     let limit = |(size, limit): (&_, &u32)| (*size, u64::from(*limit));
     Settings {
         miner: config.miner,
         sector_size: config.sector_size,
-        simulated: match engine {
+        simulated: match engine.kind() {
             EngineKind::Filecoin => false,
             EngineKind::Simulated => true,
         },
         max_outstanding: config.max_outstanding.iter().map(limit).collect(),
         auto_pledge: config.auto_pledge,
+        isolation: engine.isolation(),
     }
 }
 
@@ -260,24 +291,6 @@ fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
         (group.phases.iter().copied().collect(), group.num as usize)
     };
     config.workers.iter().map(group).collect()
-}
-
-fn tools(
-    config: &Config,
-    engine: Arc<dyn Engine>,
-    roots: Roots,
-    disks: watch::Receiver<Vec<DiskView>>,
-    progress: Arc<ProgressBoard>,
-) -> Tools {
-    Tools {
-        engine,
-        scratch: Scratch::new(&config.scratch),
-        storage: config.storage.iter().map(StorageRoot::new).collect(),
-        copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
-        progress,
-        roots,
-        disks,
-    }
 }
 
 /// C2 is not started while the parameters are being made: it would hold a worker and only wait. It

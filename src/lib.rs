@@ -9,6 +9,7 @@ pub mod durable;
 pub mod engine;
 pub mod logs;
 pub mod scheduler;
+pub mod stop;
 pub mod storage;
 pub mod store;
 pub mod telemetry;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::engine::{chain, engine};
 use super::numbers::{DAY_SEC, WEEK_SEC, integer, small};
 use super::paths;
 use super::problem::{Place, with_nearest};
 use super::reader::Got;
 use super::table::Table;
-use super::{Config, Source, WorkerGroup, engine};
+use super::{Config, Source, WorkerGroup};
 use crate::domain::ids::ActorId;
 use crate::domain::order::ORDER_LIMIT;
 use crate::domain::phase::Phase;
@@ -41,6 +42,7 @@ pub fn config(
 ) -> Config {
     let mut notes = without_effect(root);
     let Directories { data_dir, scratch, storage } = directories(root, base);
+    let (engine, isolation) = engine(root);
     let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
     Config {
         source,
@@ -53,8 +55,9 @@ pub fn config(
         workers: workers(root),
         max_outstanding: max_outstanding(root),
         auto_pledge: integer(root, "auto_pledge", 0..=ORDER_LIMIT, "sectors", 0),
-        engine: engine::engine(root),
-        chain: engine::chain(root),
+        engine,
+        isolation,
+        chain: chain(root),
         listen: listen(root),
         shutdown_grace: Duration::from_secs(integer(
             root,

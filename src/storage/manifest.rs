@@ -136,6 +136,7 @@ pub fn check_copy(
         let found = read_back(&path, limit, &mut |bytes| {
             done += bytes;
             progress(done, total);
+            Ok(())
         })?;
         if found.bytes != file.bytes {
             let what = "a file of the stored copy has the wrong size";

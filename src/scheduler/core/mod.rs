@@ -13,6 +13,7 @@ use crate::domain::admission::{Capacity, Group, Queue, Start, admit};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, OrderId, SectorNumber};
+use crate::domain::isolation::Isolation;
 use crate::domain::order::{BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub simulated: bool,
     pub max_outstanding: BTreeMap<SectorSize, u64>,
     pub auto_pledge: u64,
+    /// Decides what an abort does to an attempt that runs.
+    pub isolation: Isolation,
 }
 
 /// What a phase is held back by. It may be several at once.
@@ -90,6 +93,8 @@ pub struct Decided {
     pub sectors: Vec<Arc<Sector>>,
     pub box_state: BoxState,
     pub effects: Vec<(SectorNumber, Effect)>,
+    /// Whose attempt is to be ended now. Before the assignments: one may be for the same worker.
+    pub stops: Vec<WorkerId>,
     pub assignments: Vec<Assignment>,
 }
 
@@ -119,6 +124,7 @@ pub struct Core {
     entries: Vec<Entry>,
     changed: BTreeMap<SectorNumber, Arc<Sector>>,
     effects: Vec<(SectorNumber, Effect)>,
+    stops: Vec<WorkerId>,
     assignments: Vec<Assignment>,
 }
 
@@ -144,6 +150,7 @@ impl Core {
             entries: Vec::new(),
             changed: BTreeMap::new(),
             effects: Vec::new(),
+            stops: Vec::new(),
             assignments: Vec::new(),
         };
         let mut named: BTreeMap<String, usize> = BTreeMap::new();
@@ -283,6 +290,7 @@ impl Core {
             sectors: changed.into_values().collect(),
             box_state: self.box_state.clone(),
             effects: std::mem::take(&mut self.effects),
+            stops: std::mem::take(&mut self.stops),
             assignments: std::mem::take(&mut self.assignments),
         }
     }

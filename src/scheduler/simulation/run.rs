@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::domain::event::Entry;
 use crate::domain::ids::ActorId;
+use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
 use crate::scheduler::core::{Cause, Core, Settings};
@@ -95,6 +96,7 @@ impl Run {
             max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
                 .into(),
             auto_pledge: random.between(1, 4),
+            isolation: random.pick(&Isolation::ALL),
         };
         let history = History::new(settings.max_outstanding.clone(), settings.auto_pledge);
         Self {
