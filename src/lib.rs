@@ -11,6 +11,7 @@ pub mod engine;
 pub mod failpoint;
 pub mod logs;
 pub mod scheduler;
+pub mod stop;
 pub mod storage;
 pub mod store;
 pub mod telemetry;

@@ -94,10 +94,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         )),
         Request::Abort { sector, yes: true } => {
             let answer = client.post(&format!("/api/v1/sectors/{sector}/abort"), &json!({}))?;
-            told(answer, |answer| match answer.get("now").and_then(Value::as_bool) {
-                Some(false) => format!("sector {sector} is given up when what runs has ended"),
-                Some(true) | None => format!("sector {sector} is given up"),
-            })
+            told(answer, |answer| print::aborted(*sector, answer))
         }
         Request::Orphans { order: None } => {
             told(client.get("/api/v1/orphans", &[])?, print::orphans)

@@ -15,6 +15,7 @@ use super::view::BoxView;
 use crate::chain::{Answer, Chain, ChainError};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, SealProof, SectorId, SectorNumber};
+use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Timestamp};
@@ -83,6 +84,7 @@ async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
         needs: std::sync::Arc::default(),
         machine: None,
         auto_pledge: 1,
+        isolation: Isolation::Thread,
     };
     let core = Core::new(settings, &[(Phase::ALL.into(), 1)], Past::default());
     let chain: Arc<dyn Chain> = Arc::new(Unreachable);
@@ -99,6 +101,7 @@ async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
             runtime: tokio::runtime::Handle::current(),
         },
         assign: Box::new(drop),
+        end_attempt: Box::new(|_| ()),
         clock: Arc::new(|| Timestamp(1)),
         inputs,
         asks,

@@ -11,6 +11,7 @@ use crate::domain::layout::CacheFile;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize};
 use crate::engine::{Engine, Job, SealStatement, StoredCopy};
+use crate::stop::Stop;
 
 pub struct Bench {
     _dir: tempfile::TempDir,
@@ -34,6 +35,7 @@ pub fn job_in(dir: &Path, number: u64, size: SectorSize) -> Job {
         data: Data::CommittedCapacity,
         cache,
         replica: dir.join("sealed"),
+        stop: Stop::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::event::Entry;
 use crate::domain::ids::ActorId;
+use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
@@ -104,6 +105,7 @@ impl Run {
             auto_pledge: random.between(1, 4),
             needs: Arc::new(needs()),
             machine: random.pick(&[None, Some(machine)]),
+            isolation: random.pick(&Isolation::ALL),
         };
         let history = History::new(settings.max_outstanding.clone(), settings.auto_pledge);
         Self {

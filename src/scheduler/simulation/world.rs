@@ -148,6 +148,24 @@ impl World {
         Ok(())
     }
 
+    /// An attempt is ended by order: without a verdict. It may have ended by itself meanwhile.
+    pub fn end_attempt(&mut self, worker: WorkerId) {
+        let Some(index) = self.attempts.iter().position(|a| a.worker == worker) else { return };
+        self.see("an attempt was stopped");
+        let Attempt { worker, sector, phase, .. } = self.attempts.remove(index);
+        let number = sector.id.number;
+        self.leave_partly_copied(number, phase);
+        let event = Event::Interrupted { phase };
+        self.inputs.push_back(Input::Ended { worker, sector: number, event });
+    }
+
+    fn leave_partly_copied(&mut self, sector: SectorNumber, phase: Phase) {
+        let files = self.disk.of(sector);
+        if phase == Phase::P5 && files.copied == Copied::No {
+            files.copied = Copied::Partly;
+        }
+    }
+
     /// Sends an errand to the chain once it is durable that it is owed.
     pub fn send(&mut self, sector: Arc<Sector>, effect: pipeline::Effect) {
         self.errands.push(Errand { sector, effect });
@@ -317,10 +335,7 @@ impl World {
         let event = match result {
             Ok(output) => Event::Succeeded { output },
             Err(failure) => {
-                let files = self.disk.of(sector);
-                if phase == Phase::P5 && files.copied == Copied::No {
-                    files.copied = Copied::Partly;
-                }
+                self.leave_partly_copied(sector, phase);
                 if failure.what == PANICKED {
                     self.see("an attempt panicked");
                     self.inputs.push_back(Input::Suspect);
