@@ -96,6 +96,7 @@ fn seal(tools: &Tools) -> Sector {
         size: SIZE,
         data: Data::CommittedCapacity,
         cache,
+        shared: tools.scratch.shared_dir(),
         replica,
         stop: Stop::default(),
     };
