@@ -139,6 +139,7 @@ fn finished(sealed: Sealed) -> Sector {
         stage: Stage::Finished { sealed: Box::new(sealed), proven: at, fault: None },
         giving_up: None,
         redos: 0,
+        cleaning_begun: false,
         tasks: PerPhase::from_fn(|_| TaskRecord::default()),
     }
 }
