@@ -90,6 +90,7 @@ impl Terminal {
                 "another sealbox makes or fetches them: waiting for it ({})",
                 lock.display()
             )),
+            Step::Measuring => self.note("asking the mirrors how much is to come"),
             Step::SetAside { file, to } => self.note(&format!(
                 "{} is not the trusted set-up's; it is now {}",
                 file.display(),

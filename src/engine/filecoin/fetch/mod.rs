@@ -40,6 +40,8 @@ pub enum Step<'a> {
         done: ByteSize,
         of: ByteSize,
     },
+    /// The mirrors are asked how much is to come.
+    Measuring,
     /// A file was there and was not the trusted set-up's.
     SetAside {
         file: &'a Path,
@@ -111,6 +113,9 @@ pub fn fetch(
         there.push(find(download, tell)?);
     }
     let missing = downloads.iter().zip(&there).filter(|(_, found)| found.bytes.is_none());
+    if there.iter().any(|found| found.bytes.is_none()) {
+        tell(Step::Measuring);
+    }
     require_room_for_all(missing.map(|(download, _)| download), directory)?;
     let mut fetched = Vec::new();
     for (download, Found { bytes, set_aside }) in downloads.iter_mut().zip(there) {
