@@ -71,7 +71,8 @@ fn parameters_bytes(parameters: &ParametersState) -> Option<u64> {
         ParametersState::NotNeeded
         | ParametersState::Checking
         | ParametersState::Making { .. }
-        | ParametersState::Missing { .. } => None,
+        | ParametersState::Missing { .. }
+        | ParametersState::Awaited { .. } => None,
     }
 }
 
@@ -80,6 +81,6 @@ fn parameters_class(parameters: &ParametersState) -> &'static str {
         ParametersState::NotNeeded => "later",
         ParametersState::LabMade { .. } | ParametersState::Production { .. } => "done",
         ParametersState::Checking | ParametersState::Making { .. } => "run",
-        ParametersState::Missing { .. } => "fail",
+        ParametersState::Missing { .. } | ParametersState::Awaited { .. } => "fail",
     }
 }
