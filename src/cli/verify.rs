@@ -55,7 +55,7 @@ fn verify_one(
 ) -> Result<Value, Refusal> {
     let path = format!("/api/v1/sectors/{sector}/verify");
     let mut row = client.post(&path, &json!({}))?;
-    let mut told = Instant::now();
+    let (mut told, mut said_last) = (Instant::now(), String::new());
     loop {
         let state = row.get("state").and_then(Value::as_str).unwrap_or_default();
         let waits_for_storage =
@@ -67,8 +67,15 @@ fn verify_one(
             let bytes = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or_default();
             let (done, total) = (bytes("done_bytes"), bytes("total_bytes"));
             let percent = u128::from(done) * 100 / u128::from(total.max(1));
-            print(said, &format!("sector {sector} ({place}): {state}, {percent}%"));
-            told = Instant::now();
+            let now = match percent {
+                // All of it is read; its proofs are checked, and wait for a C2 that runs.
+                100 => format!("sector {sector} ({place}): checking its proofs"),
+                some => format!("sector {sector} ({place}): {state}, {some}%"),
+            };
+            if now != said_last {
+                print(said, &now);
+            }
+            (told, said_last) = (Instant::now(), now);
         }
         sleep(LOOK_EVERY);
         row = client.get(&path, &[])?;
