@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::Handle;
 use super::command::Command;
-use super::core::{Core, Past, Settings};
+use super::core::{Core, Limits, Past, Settings};
 use super::messenger::Messenger;
+use super::pulse::Pulse;
 use super::run::Scheduler;
 use super::view::BoxView;
 use crate::chain::{Answer, Chain, ChainError};
@@ -78,11 +79,13 @@ async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
         miner: ActorId(1000),
         sector_size: SectorSize::KiB2,
         simulated: true,
-        max_outstanding: BTreeMap::new(),
-        max_outstanding_in_all: None,
-        needs: std::sync::Arc::default(),
         machine: None,
-        auto_pledge: 1,
+        limits: Limits {
+            max_outstanding: BTreeMap::new(),
+            max_outstanding_in_all: None,
+            needs: Arc::default(),
+            auto_pledge: 1,
+        },
     };
     let core = Core::new(settings, &[(Phase::ALL.into(), 1)], Past::default());
     let chain: Arc<dyn Chain> = Arc::new(Unreachable);
@@ -106,6 +109,7 @@ async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
         stop,
         sweep: Duration::from_secs(3600),
         grace: Duration::ZERO,
+        pulse: Pulse::default(),
     };
     let running = tokio::spawn(scheduler.run());
     let handle = Handle::new(ask_sender, views.clone());
