@@ -20,13 +20,18 @@ impl Notify {
         let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Self::default();
         };
-        match connect(&name) {
-            Ok(socket) => Self { socket: Some(Arc::new(socket)) },
-            Err(error) => {
-                tracing::warn!(?name, "the service manager cannot be told anything: {error}");
-                Self::default()
-            }
-        }
+        Self::to(&name).unwrap_or_else(|error| {
+            tracing::warn!(?name, "the service manager cannot be told anything: {error}");
+            Self::default()
+        })
+    }
+
+    /// To the socket of this name.
+    ///
+    /// # Errors
+    /// If nobody listens there.
+    pub fn to(name: &OsStr) -> std::io::Result<Self> {
+        connect(name).map(|socket| Self { socket: Some(Arc::new(socket)) })
     }
 
     /// The box serves, and its scheduler runs; or a reload is over.

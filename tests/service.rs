@@ -116,7 +116,7 @@ fn a_box_whose_journal_cannot_be_written_says_so_and_is_alive() {
     disk.fill();
     let url = lab.url("/api/v1/orders");
     let _asked = std::thread::spawn(move || ureq::post(&url).send_json(json!({ "count": 1 })));
-    let said = ear.until(&lab, "STATUS=0 sectors in flight, 0 running; stands still: ");
+    let said = ear.until(&lab, "STATUS=1 sector in flight, 0 running; stands still: ");
     assert!(said.last().unwrap().contains("space"), "{said:?}");
     for _ in 0..2 {
         ear.until(&lab, "WATCHDOG=1");

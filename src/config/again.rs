@@ -140,3 +140,82 @@ impl Config {
         (with, changes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OTHERWISE: &str = r#"
+        miner = "t02000"
+        sector_size = "8MiB"
+        data_dir = "/d"
+        copy_limit_mb_per_sec = 7
+        scratch_keep_free_mib = 7
+        auto_pledge = 7
+        shutdown_grace_sec = 7
+        log = "debug"
+        max_outstanding = { "2KiB" = 7, all = 7 }
+        machine = { cores = 7 }
+        web = { listen = "127.0.0.1:7" }
+        check = { every_sec = 7 }
+        engine = { kind = "simulated" }
+        chain = { lab = { epoch_ms = 7 } }
+        [[need]]
+        sector_size = "2KiB"
+        phase = "P1"
+        [[worker]]
+        num = 7
+        supported_phase = ["P1", "P2", "P3", "P4", "P5", "P6"]
+    "#;
+
+    fn load(dir: &Path, text: &str) -> Config {
+        std::fs::write(dir.join("appliance.toml"), text).unwrap();
+        let origin = Origin { current_dir: dir.to_path_buf(), ..Origin::default() };
+        origin.load().unwrap()
+    }
+
+    #[test]
+    fn every_key_is_either_taken_over_or_named_and_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = load(dir.path(), "auto_pledge = 0");
+        let read = load(dir.path(), OTHERWISE);
+        let (with, changes) = runs.with(read.clone());
+        let in_effect = [
+            "max_outstanding",
+            "max_outstanding.all",
+            "auto_pledge",
+            "copy_limit_mb_per_sec",
+            "scratch_keep_free_mib",
+            "need",
+            "log",
+        ];
+        assert_eq!(changes.in_effect, in_effect);
+        let needs_restart = [
+            "miner",
+            "sector_size",
+            "data_dir",
+            "scratch",
+            "storage",
+            "worker",
+            "machine",
+            "engine",
+            "chain",
+            "web.listen",
+            "shutdown_grace_sec",
+            "check.every_sec",
+        ];
+        assert_eq!(changes.needs_restart, needs_restart);
+        assert_eq!((with.auto_pledge, &with.needs), (7, &read.needs));
+        assert_eq!((with.miner, &with.workers), (runs.miner, &runs.workers));
+        assert_eq!(with.with(read).1.in_effect, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_an_error_and_no_reason_to_go_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = load(dir.path(), "auto_pledge = 0");
+        let origin = Origin { current_dir: dir.path().to_path_buf(), ..Origin::default() };
+        std::fs::remove_file(dir.path().join("appliance.toml")).unwrap();
+        assert!(origin.load_again(&runs.source).is_err());
+    }
+}
