@@ -13,6 +13,7 @@ pub mod logs;
 pub mod notify;
 pub mod reload;
 pub mod scheduler;
+pub mod stop;
 pub mod storage;
 pub mod store;
 pub mod telemetry;

@@ -59,6 +59,17 @@ impl LogFilter {
     }
 }
 
+/// Sets logging up for an attempt's process: one line a record to standard error, as the box reads
+/// it. Time and span are added there.
+///
+/// # Errors
+/// A filter that does not parse.
+pub fn set_up_for_attempt(filter: &str) -> Result<(), LogError> {
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).without_time();
+    tracing_subscriber::registry().with(check_filter(filter)?).with(lines).try_init()?;
+    Ok(())
+}
+
 /// Sets logging up for the process. What is still on its way to the file is written when the guard
 /// is dropped.
 ///

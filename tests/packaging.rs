@@ -93,6 +93,11 @@ fn the_units_time_for_a_stop_is_longer_than_the_grace_of_the_packaged_configurat
 }
 
 #[test]
+fn a_stop_of_the_unit_leaves_the_attempts_to_their_grace() {
+    assert_eq!(unit()["KillMode"], "mixed");
+}
+
+#[test]
 fn systemd_finds_nothing_to_complain_of_in_the_unit() {
     let dir = tempfile::tempdir().unwrap();
     let text = packaging("sealbox.service");

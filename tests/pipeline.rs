@@ -3,25 +3,29 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Lab;
-
-/// Fast phases and a fast chain.
-const QUICK: &str = "
-[simulated]
-p1_ms = 5
-p2_ms = 5
-p3_ms = 5
-p4_ms = 5
-p5_ms = 5
-p6_ms = 5
-[chain.lab]
-epoch_ms = 5
-challenge_delay = 2
-";
+use support::{Lab, QUICK};
 
 fn quick(top: &str, more: &str) -> Lab {
     Lab::with(&format!("auto_pledge = 0\n{top}\n[engine]\nkind = \"simulated\"\n{QUICK}\n{more}"))
 }
+
+/// Tests of claims that hold wherever attempts run.
+macro_rules! in_both_isolations {
+    ($($claim:ident),* $(,)?) => {
+        mod on_threads { $(#[test] fn $claim() { super::$claim("thread") })* }
+        mod in_processes { $(#[test] fn $claim() { super::$claim("process") })* }
+    };
+}
+
+in_both_isolations!(
+    a_sector_goes_through_its_phases_in_order_and_p5_runs_beside_p4,
+    a_killed_box_goes_on_by_itself_whatever_phase_it_was_in,
+    a_panic_in_a_phase_fails_the_attempt_and_it_is_tried_again,
+    a_stored_copy_that_spoils_before_clean_is_copied_again_from_scratch,
+    retry_from_the_command_line_puts_a_failed_task_back,
+    an_abort_says_what_becomes_of_the_running_attempt_and_cleans_up_behind_it,
+    sigterm_lets_what_runs_finish_and_starts_nothing_new,
+);
 
 fn position(history: &[String], word: &str) -> usize {
     history
@@ -30,10 +34,10 @@ fn position(history: &[String], word: &str) -> usize {
         .unwrap_or_else(|| panic!("no `{word}` in {history:?}"))
 }
 
-#[test]
-fn a_sector_goes_through_its_phases_in_order_and_p5_runs_beside_p4() {
+fn a_sector_goes_through_its_phases_in_order_and_p5_runs_beside_p4(isolation: &'static str) {
     let slow = QUICK.replace("p4_ms = 5", "p4_ms = 1500").replace("p5_ms = 5", "p5_ms = 200");
-    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"))
+        .isolated(isolation);
     lab.start();
     lab.pledge(1);
     // Both are taken at the same time.
@@ -91,12 +95,11 @@ fn a_refused_pre_commit_goes_straight_to_clean_and_4_8_and_16_never_run() {
     position(&history, "deleted");
 }
 
-#[test]
-fn a_killed_box_goes_on_by_itself_whatever_phase_it_was_in() {
+fn a_killed_box_goes_on_by_itself_whatever_phase_it_was_in(isolation: &'static str) {
     for (phase, task_type) in [("p1", 1), ("p2", 2), ("p3", 4), ("p4", 8), ("p5", 16), ("p6", 32)] {
         let slow = QUICK.replace(&format!("{phase}_ms = 5"), &format!("{phase}_ms = 700"));
         let text = format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}");
-        let mut lab = Lab::with(&text);
+        let mut lab = Lab::with(&text).isolated(isolation);
         lab.start();
         lab.pledge(1);
         lab.wait_for_row(0, task_type, (1, 0, 1));
@@ -143,29 +146,34 @@ fn every_acknowledged_order_is_there_after_a_kill() {
     }
 }
 
-#[test]
-fn a_panic_in_a_phase_fails_the_attempt_and_a_fresh_process_tries_again() {
+fn a_panic_in_a_phase_fails_the_attempt_and_it_is_tried_again(isolation: &'static str) {
     let panic = "[[simulated.failure]]\nphase = \"P3\"\npanic = true\n";
-    let mut lab = quick("", panic);
+    let mut lab = quick("", panic).isolated(isolation);
     lab.start();
     lab.pledge(1);
-    lab.wait("a fresh process took over", |lab| lab.messages().contains("a fresh process"));
     lab.wait("the panic's message with the task", |lab| {
         let sector = lab.sector(0);
         let tasks = sector["tasks"].as_array().cloned().unwrap_or_default();
         tasks.iter().any(|task| task["error"].as_str().is_some_and(|e| e.contains("panicked")))
     });
-    // The simulation counts its panics anew in every process: let it off now.
-    lab.kill();
-    lab.configure(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{QUICK}"));
-    lab.start();
+    if isolation == "thread" {
+        lab.wait("a fresh process took over", |lab| {
+            lab.messages().contains("a fresh process takes over")
+        });
+        // The simulation counts its panics anew in every box: let it off now.
+        lab.kill();
+        lab.configure(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{QUICK}"));
+        lab.start();
+    }
     lab.wait("finished", |lab| lab.sector(0)["state"] == "finished");
+    // Where the panic had a process of its own, it was nothing to the box.
+    assert!(!lab.messages().contains("a fresh process takes over"), "{}", lab.messages());
 }
 
-#[test]
-fn a_stored_copy_that_spoils_before_clean_is_copied_again_from_scratch() {
+fn a_stored_copy_that_spoils_before_clean_is_copied_again_from_scratch(isolation: &'static str) {
     let slow = QUICK.replace("p6_ms = 5", "p6_ms = 600");
-    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"))
+        .isolated(isolation);
     lab.start();
     lab.pledge(1);
     lab.wait_for_row(0, 32, (1, 0, 1));
@@ -222,10 +230,9 @@ fn a_failure_of_the_whole_box_stops_all_starts_until_a_person_retries() {
     lab.wait_for_state(2, "finished");
 }
 
-#[test]
-fn retry_from_the_command_line_puts_a_failed_task_back() {
+fn retry_from_the_command_line_puts_a_failed_task_back(isolation: &'static str) {
     let failure = "[[simulated.failure]]\nphase = \"P6\"\nclass = \"operator\"\n";
-    let mut lab = quick("", failure);
+    let mut lab = quick("", failure).isolated(isolation);
     lab.start();
     lab.json(&["pledge", "2"]);
     lab.wait_for_row(0, 32, (1, 1, 2));
@@ -240,23 +247,32 @@ fn retry_from_the_command_line_puts_a_failed_task_back() {
     lab.wait_for_state(1, "finished");
 }
 
-#[test]
-fn an_abort_waits_for_the_running_attempt_and_then_cleans_up() {
+fn an_abort_says_what_becomes_of_the_running_attempt_and_cleans_up_behind_it(
+    isolation: &'static str,
+) {
     let slow = QUICK.replace("p2_ms = 5", "p2_ms = 500");
-    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    let text = format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}");
+    let mut lab = Lab::with(&text).isolated(isolation);
     lab.start();
     lab.pledge(1);
     lab.wait_for_row(0, 2, (1, 0, 1));
     let aborted = lab.post("/api/v1/sectors/0/abort", &json!({})).expect("aborted");
-    assert_eq!(aborted["now"], false, "the attempt runs: {aborted}");
+    let expected = match isolation {
+        "thread" => json!({ "aborted": 0, "now": false, "stopped": [], "awaited": ["P2"] }),
+        _ => json!({ "aborted": 0, "now": true, "stopped": ["P2"], "awaited": [] }),
+    };
+    assert_eq!(aborted, expected);
     lab.wait_for_state(0, "given up");
+    let ended = if isolation == "thread" { "P2 succeeded" } else { "P2 interrupted" };
+    position(&lab.history(0), ended);
     assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
+    assert!(support::files(&lab.path("sealbox-data/attempts")).is_empty());
 }
 
-#[test]
-fn sigterm_lets_what_runs_finish_and_starts_nothing_new() {
+fn sigterm_lets_what_runs_finish_and_starts_nothing_new(isolation: &'static str) {
     let slow = QUICK.replace("p1_ms = 5", "p1_ms = 800");
-    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"));
+    let mut lab = Lab::with(&format!("auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{slow}"))
+        .isolated(isolation);
     lab.start();
     lab.pledge(1);
     lab.wait_for_row(0, 1, (1, 0, 1));

@@ -130,8 +130,8 @@ fn was_interrupted(lab: &Lab, number: u64, phase: &str) -> bool {
 
 /// Kills the box in the midst of a P2: as soon as one of its trees appears. P2 of 2 KiB takes
 /// milliseconds, so it may take some sectors until one is hit; the others are aborted.
-fn kill_in_p2(lab: &mut Lab) -> u64 {
-    for number in 0..50 {
+fn kill_in_p2(lab: &mut Lab, first: u64) -> u64 {
+    for number in first..first + 50 {
         lab.pledge(1);
         let cache = lab.path(&format!("sealbox-data/scratch/cache/s-t01000-{number}"));
         let tree = cache.join("sc-02-data-tree-c.dat");
@@ -142,35 +142,63 @@ fn kill_in_p2(lab: &mut Lab) -> u64 {
         }
         lab.kill();
         start(lab);
+        // The page answers a moment before the interruption is on record.
+        lab.wait("P2's end is on record", |lab| {
+            was_interrupted(lab, number, "P2") || lab.row(number, 2) == Some((1, 1, 0))
+        });
         if was_interrupted(lab, number, "P2") {
             return number;
         }
-        drop(lab.post(&format!("/api/v1/sectors/{number}/abort"), &Value::Null));
-        lab.wait_for_state(number, "given up");
+        abort(lab, number);
     }
     panic!("no P2 was hit");
 }
 
+fn abort(lab: &Lab, number: u64) {
+    drop(lab.post(&format!("/api/v1/sectors/{number}/abort"), &Value::Null));
+    lab.wait_for_state(number, "given up");
+}
+
+/// Waits until a SNARK is deep enough in to be broken off.
+fn wait_for_c2(lab: &Lab, number: u64) {
+    lab.wait_for(PATIENCE, "P4 runs", |lab| lab.row(number, 8) == Some((1, 0, 1)));
+    let before = lab.cpu_ms();
+    lab.wait("C2 has used some processor time", |lab| lab.cpu_ms() > before + 8_000);
+    assert_eq!(lab.row(number, 8), Some((1, 0, 1)), "C2 was over before it could be broken off");
+}
+
+/// The first test of this file seals on threads, this one in processes.
 #[test]
 fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
     let _alone = alone();
     let mut lab = Lab::with(MANUAL);
     start(&mut lab);
-    let number = kill_in_p2(&mut lab);
+    let on_a_thread = kill_in_p2(&mut lab, 0);
+    lab.wait_for_row(on_a_thread, 2, (1, 1, 0));
+    abort(&lab, on_a_thread);
+    lab.kill();
+    lab.isolation = Some("process");
+    start(&mut lab);
+    let number = kill_in_p2(&mut lab, on_a_thread + 1);
 
     lab.wait_for(PATIENCE, "the parameters are there and P4 runs", |lab| {
         let made = lab.get("/api/v1/params")["state"] != "making";
         made && lab.row(number, 8) == Some((1, 0, 1))
     });
-    // Deep enough in for the SNARK to be under way.
-    let before = lab.cpu_ms();
-    lab.wait("C2 has used some processor time", |lab| lab.cpu_ms() > before + 8_000);
-    assert_eq!(lab.row(number, 8), Some((1, 0, 1)), "C2 was over before it could be killed");
+    wait_for_c2(&lab, number);
     lab.kill();
     start(&mut lab);
-    assert!(was_interrupted(&lab, number, "P4"), "{:?}", lab.history(number));
+    lab.wait("the interruption is on record", |lab| was_interrupted(lab, number, "P4"));
 
     let sector = wait_until_finished(&lab, number);
     assert!(verifies(&sector));
     assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
+
+    // In a process of its own a SNARK need not be waited for.
+    lab.pledge(1);
+    wait_for_c2(&lab, number + 1);
+    let begun = Instant::now();
+    abort(&lab, number + 1);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(lab.children(), Vec::<u32>::new());
 }

@@ -19,11 +19,14 @@ use crate::config::{ChainConfig, Config, EngineConfig, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Room;
 use crate::domain::failure::{Class, Failure};
+use crate::domain::isolation::Isolation;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
+use crate::engine::claim::Claims;
 use crate::engine::filecoin::settings;
 use crate::engine::filecoin::{FilecoinEngine, Hooks};
+use crate::engine::isolated::{Inner, Isolated};
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{Engine, EngineKind, ParametersState};
 use crate::logs::LogFilter;
@@ -38,7 +41,6 @@ use crate::scheduler::run::{Clock, Scheduler, Then};
 use crate::scheduler::view::DiskView;
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
-use crate::storage::roots::Roots;
 use crate::store::{OpenOptions, Opening, StageKind, StoreError};
 use crate::telemetry;
 use crate::web::opening::{self, Pages};
@@ -123,7 +125,8 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let clock: Clock = Arc::new(wall_clock);
     let (parameters_changed, parameters) = watch::channel(0u64);
     let priority = Priority::reserving(telemetry::reserved_cores(&config.machine));
-    let engine = engine(&config, parameters_changed, priority.clone())?;
+    let claims = Claims::open(&config.data_dir)?;
+    let engine = engine(&config, &claims, parameters_changed, priority.clone())?;
     let chain = chain(&config, &clock)?;
     let reader = store.reader();
     let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
@@ -138,7 +141,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         report: recovered.report,
     };
     let (input_sender, inputs) = mpsc::unbounded_channel();
-    let settings = settings(&config, engine.kind());
+    let settings = settings(&config, &*engine);
     if let Some(what) = never_fits(&settings) {
         return Err(what.into());
     }
@@ -152,7 +155,18 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let (loaded_sender, loaded) = watch::channel(started);
     tokio::spawn(watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
-    let tools = tools(&config, engine.clone(), roots.clone(), disks.clone(), progress.clone());
+    let tools = Arc::new(Tools {
+        engine: engine.clone(),
+        claims,
+        scratch: Scratch::new(&config.scratch),
+        storage: config.storage.iter().map(StorageRoot::new).collect(),
+        copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+        progress: progress.clone(),
+        roots: roots.clone(),
+        disks: disks.clone(),
+    });
+    let crew = Crew::start(core.workers(), &priority, &tools, &input_sender);
+    let crew = Arc::new(crew.map_err(StartError::Threads)?);
     let handle = Handle::new(ask_sender, view_receiver);
     let reload_parts = reload::Parts {
         origin,
@@ -163,9 +177,6 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         clock: clock.clone(),
     };
     let reload = Reload::new(reload_parts, loaded_sender);
-    let tools = Arc::new(tools);
-    let crew = Crew::start(core.workers(), &priority, &tools, &input_sender)
-        .map_err(StartError::Threads)?;
     let checks = Checks::start(&Parts {
         tools,
         reader: reader.clone(),
@@ -184,7 +195,11 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
             inputs: input_sender,
             runtime: tokio::runtime::Handle::current(),
         },
-        assign: Box::new(move |assignment| crew.assign(assignment)),
+        assign: {
+            let crew = crew.clone();
+            Box::new(move |assignment| crew.assign(assignment))
+        },
+        end_attempt: Box::new(move |worker| crew.end_attempt(worker)),
         clock,
         inputs,
         asks,
@@ -237,19 +252,29 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn engine(
     config: &Config,
+    claims: &Claims,
     changed: watch::Sender<u64>,
     priority: Priority,
 ) -> Result<Arc<dyn Engine>, Failure> {
-    match &config.engine {
+    let inner = match &config.engine {
         EngineConfig::Filecoin => {
             settings::read_back()?;
             let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
             let thread_started = Arc::new(move || priority.enter());
             let hooks = Hooks { parameters_changed, thread_started };
-            Ok(Arc::new(FilecoinEngine::new(config.sector_size, hooks)))
+            Inner::Filecoin(FilecoinEngine::new(config.sector_size, hooks))
         }
-        EngineConfig::Simulated(simulated) => Ok(Arc::new(SimulatedEngine::new(simulated.clone()))),
-    }
+        EngineConfig::Simulated(simulated) => {
+            Inner::Simulated(SimulatedEngine::new(simulated.clone()))
+        }
+    };
+    Ok(match (config.isolation, inner) {
+        (Isolation::Process, inner) => {
+            Arc::new(Isolated::new(inner, claims.clone(), config.log.clone()))
+        }
+        (Isolation::Thread, Inner::Filecoin(engine)) => Arc::new(engine),
+        (Isolation::Thread, Inner::Simulated(engine)) => Arc::new(engine),
+    })
 }
 
 fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
@@ -260,15 +285,16 @@ fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
     }
 }
 
-fn settings(config: &Config, engine: EngineKind) -> Settings {
+fn settings(config: &Config, engine: &dyn Engine) -> Settings {
     Settings {
         miner: config.miner,
         sector_size: config.sector_size,
-        simulated: match engine {
+        simulated: match engine.kind() {
             EngineKind::Filecoin => false,
             EngineKind::Simulated => true,
         },
         machine: Some(telemetry::usable(&config.machine)),
+        isolation: engine.isolation(),
         limits: reload::limits(config),
     }
 }
@@ -286,24 +312,6 @@ fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
         (group.phases.iter().copied().collect(), group.num as usize)
     };
     config.workers.iter().map(group).collect()
-}
-
-fn tools(
-    config: &Config,
-    engine: Arc<dyn Engine>,
-    roots: Roots,
-    disks: watch::Receiver<Vec<DiskView>>,
-    progress: Arc<ProgressBoard>,
-) -> Tools {
-    Tools {
-        engine,
-        scratch: Scratch::new(&config.scratch),
-        storage: config.storage.iter().map(StorageRoot::new).collect(),
-        copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
-        progress,
-        roots,
-        disks,
-    }
 }
 
 /// C2 is not started while the parameters are being made: it would hold a worker and only wait. It

@@ -61,6 +61,12 @@ pub enum Command {
         #[command(flatten)]
         of: DataDir,
     },
+    /// One attempt in a process of its own: the box starts it
+    #[command(hide = true)]
+    Attempt {
+        /// For who reads the list of processes
+        what: String,
+    },
     #[command(flatten)]
     Ask(Request),
 }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigErrors, Origin};
 use crate::domain::units::Seq;
+use crate::worker::apart;
 
 pub use args::{Cli, Command, DataDir, JournalCommand, Request};
 pub use exit::Exit;
@@ -82,6 +83,10 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
         Command::Backup { dir, of } => {
             data_dir(cli, of).and_then(|data| journal::backup(&data, &dir))
         }
+        Command::Attempt { .. } => match apart::serve() {
+            Ok(()) => return Exit::Done,
+            Err(error) => Err(Refusal::new(Exit::Failed, error.to_string(), "")),
+        },
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };
     report(cli.json, answer, &mut io::stdout(), &mut io::stderr())

@@ -245,6 +245,22 @@ pub fn parameters(value: &Value) -> String {
     }
 }
 
+pub fn aborted(sector: SectorNumber, value: &Value) -> String {
+    let phases = |name: &str| {
+        let phases = value.get(name).and_then(Value::as_array).into_iter().flatten();
+        phases.filter_map(Value::as_str).collect::<Vec<_>>().join(" and ")
+    };
+    let (stopped, awaited) = (phases("stopped"), phases("awaited"));
+    let mut said = format!("sector {sector} is given up");
+    if !awaited.is_empty() {
+        said.push_str(&format!(" when its running {awaited} ends"));
+    }
+    if !stopped.is_empty() {
+        said.push_str(&format!("; its running {stopped} is stopped now"));
+    }
+    said
+}
+
 pub fn orphans(value: &Value) -> String {
     let rows: Vec<_> = rows_of(value, "orphans")
         .iter()

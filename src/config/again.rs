@@ -105,6 +105,7 @@ impl Config {
             scratch_keep_free_bytes,
             auto_pledge,
             engine,
+            isolation,
             chain,
             listen,
             shutdown_grace,
@@ -131,6 +132,7 @@ impl Config {
         changes.leave("worker", &self.workers, &workers);
         changes.leave("machine", &self.machine, &machine);
         changes.leave("engine", &self.engine, &engine);
+        changes.leave("engine.isolation", &self.isolation, &isolation);
         changes.leave("chain", &self.chain, &chain);
         changes.leave("web.listen", &self.listen, &listen);
         changes.leave("shutdown_grace_sec", &self.shutdown_grace, &shutdown_grace);
@@ -158,7 +160,7 @@ mod tests {
         machine = { cores = 7 }
         web = { listen = "127.0.0.1:7" }
         check = { every_sec = 7 }
-        engine = { kind = "simulated" }
+        engine = { kind = "simulated", isolation = "process" }
         chain = { lab = { epoch_ms = 7 } }
         [[need]]
         sector_size = "2KiB"
@@ -199,6 +201,7 @@ mod tests {
             "worker",
             "machine",
             "engine",
+            "engine.isolation",
             "chain",
             "web.listen",
             "shutdown_grace_sec",

@@ -7,6 +7,7 @@ use super::table::Table;
 use super::{ChainConfig, EngineConfig, LabConfig, SimulatedConfig, SimulatedFailure};
 use crate::domain::failure::Class;
 use crate::domain::ids::SectorNumber;
+use crate::domain::isolation::Isolation;
 use crate::domain::order::ORDER_LIMIT;
 use crate::domain::phase::{PerPhase, Phase};
 
@@ -18,14 +19,18 @@ enum EngineWord {
     Simulated,
 }
 
-pub fn engine(root: &Table) -> EngineConfig {
+pub fn engine(root: &Table) -> (EngineConfig, Isolation) {
     let words = [("filecoin", EngineWord::Filecoin), ("simulated", EngineWord::Simulated)];
-    let word = root.table("engine", |table| table.choice("kind", &words));
+    let places = Isolation::ALL.map(|isolation| (isolation.name(), isolation));
+    let (word, isolation) = root.table("engine", |table| {
+        (table.choice("kind", &words), table.choice("isolation", &places))
+    });
+    let isolation = isolation.map_or(Isolation::default(), |got| got.value);
     let word = word.map_or(EngineWord::Filecoin, |got| got.value);
     let written = root.given("simulated");
     let (config, variable) =
         root.table("simulated", |table| (simulated(table), table.variable_given()));
-    match word {
+    let engine = match word {
         EngineWord::Simulated => EngineConfig::Simulated(config),
         EngineWord::Filecoin => {
             if let Some(place) = written.or(variable) {
@@ -39,7 +44,8 @@ pub fn engine(root: &Table) -> EngineConfig {
             }
             EngineConfig::Filecoin
         }
-    }
+    };
+    (engine, isolation)
 }
 
 fn simulated(table: &Table) -> SimulatedConfig {

@@ -23,10 +23,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, SectorNumber};
+use crate::domain::isolation::Isolation;
 use crate::domain::needs::Need;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::units::{ByteSize, SectorSize};
@@ -69,6 +70,8 @@ pub struct Config {
     /// Sectors are ordered until this many were ordered in all.
     pub auto_pledge: u64,
     pub engine: EngineConfig,
+    /// Where attempts run: `[engine] isolation`.
+    pub isolation: Isolation,
     pub chain: ChainConfig,
     /// A loopback address: there is no password yet.
     pub listen: SocketAddr,
@@ -140,7 +143,7 @@ pub struct SimulatedConfig {
 }
 
 /// A failure that the simulated engine makes on purpose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SimulatedFailure {
     /// `None`: any sector.
     pub sector: Option<SectorNumber>,

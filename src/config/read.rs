@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::engine::{chain, engine};
 use super::numbers::{DAY_SEC, WEEK_SEC, YEAR_SEC, integer, small};
 use super::paths;
 use super::problem::{Place, with_nearest};
 use super::reader::Got;
 use super::table::Table;
-use super::{Config, Source, WorkerGroup, engine, machine};
+use super::{Config, Source, WorkerGroup, machine};
 use crate::domain::ids::ActorId;
 use crate::domain::order::ORDER_LIMIT;
 use crate::domain::phase::Phase;
@@ -42,6 +43,7 @@ pub fn config(
     let mut notes = without_effect(root);
     let Directories { data_dir, scratch, storage } = directories(root, base);
     let (max_outstanding, max_outstanding_in_all) = machine::max_outstanding(root);
+    let (engine, isolation) = engine(root);
     let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
     Config {
         source,
@@ -59,8 +61,9 @@ pub fn config(
         scratch_keep_free_bytes: integer(root, "scratch_keep_free_mib", 0..=1 << 40, "MiB", 0)
             << 20,
         auto_pledge: integer(root, "auto_pledge", 0..=ORDER_LIMIT, "sectors", 0),
-        engine: engine::engine(root),
-        chain: engine::chain(root),
+        engine,
+        isolation,
+        chain: chain(root),
         listen: listen(root),
         shutdown_grace: Duration::from_secs(integer(
             root,

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod event;
 pub mod failure;
 pub mod ids;
+pub mod isolation;
 pub mod layout;
 pub mod needs;
 pub mod order;

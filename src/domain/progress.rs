@@ -1,7 +1,10 @@
 //! How far a running attempt has come: told while it runs, shown, and kept nowhere.
 
+use serde::{Deserialize, Serialize};
+
 /// What an attempt tells of itself between its start and its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// Before P1: layers of an earlier attempt are compared with what was recorded of them.
     Checking { done_bytes: u64, total_bytes: u64 },

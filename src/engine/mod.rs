@@ -1,10 +1,13 @@
 //! The engine: what turns a sector's data into a replica and a proof.
 //!
 //! `filecoin` is the product; it is the only module that knows the proofs libraries. `simulated`
-//! has the same trait, and marks whatever it makes.
+//! has the same trait, and marks whatever it makes. `isolated` has either of them do its work in
+//! processes of their own.
 
+pub mod claim;
 pub mod filecoin;
 mod files;
+pub mod isolated;
 pub mod simulated;
 
 use std::path::PathBuf;
@@ -13,25 +16,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::failure::Failure;
 use crate::domain::ids::{CommR, SealProof, SectorId};
+use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{SectorSize, Timestamp};
+use crate::stop::Stop;
 
 /// What every phase has to know of the sector it works on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     pub id: SectorId,
     pub size: SectorSize,
     pub data: Data,
     /// The sector's cache directory on scratch; it exists.
     pub cache: PathBuf,
+    /// Where files that sectors of a size share are kept, on the same file system as the cache; made
+    /// when there is something to keep.
+    pub shared: PathBuf,
     /// The replica's file on scratch; its directory exists, the file may not.
     pub replica: PathBuf,
+    /// Ends the attempt early, where the engine can.
+    #[serde(skip)]
+    pub stop: Stop,
 }
 
 /// A copy of a finished sector, wherever it lies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredCopy {
     pub id: SectorId,
     pub size: SectorSize,
@@ -40,7 +51,7 @@ pub struct StoredCopy {
 }
 
 /// All that a seal proof is checked against.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SealStatement {
     pub id: SectorId,
     pub size: SectorSize,
@@ -55,6 +66,11 @@ pub struct SealStatement {
 /// 32 GiB) and may panic: callers run them on threads of their own, inside `catch_unwind`.
 pub trait Engine: Send + Sync + 'static {
     fn kind(&self) -> EngineKind;
+
+    /// Where its calls run.
+    fn isolation(&self) -> Isolation {
+        Isolation::Thread
+    }
 
     /// P1. Labels the layers. Every layer is there with its full size, and synced, afterwards.
     /// Layers of an interrupted call are kept as far as they can be trusted. `tell` is told of
@@ -80,7 +96,7 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Called before P5 and P6, which are the storage's work: what the engine has to add to it.
     /// The real one adds nothing; the simulated one takes its time and fails here.
-    fn attend(&self, _phase: Phase, _sector: SectorId) -> Result<(), Failure> {
+    fn attend(&self, _phase: Phase, _sector: SectorId, _stop: &Stop) -> Result<(), Failure> {
         Ok(())
     }
 
@@ -102,7 +118,7 @@ pub enum EngineKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ParametersState {
-    /// The simulated engine needs none.
+    /// The simulated engine needs none; nor does a process that is told that they are there.
     NotNeeded,
     /// Being looked for or checked.
     Checking,

@@ -70,10 +70,12 @@ pub enum Done {
     Cancelled(OrderId),
     Retried(Vec<Retried>),
     Redone(SectorNumber),
-    /// `now`: it takes effect at once; otherwise when the running attempt ends.
+    /// What ran of it: phases that are stopped now, and phases whose end is awaited. It takes effect
+    /// when all of them have ended.
     Aborted {
         sector: SectorNumber,
-        now: bool,
+        stopped: Vec<Phase>,
+        awaited: Vec<Phase>,
     },
     IntakePaused,
     IntakeResumed,

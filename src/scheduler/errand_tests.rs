@@ -19,6 +19,7 @@ use super::view::BoxView;
 use crate::chain::{Answer, Chain, ChainError};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, SealProof, SectorId, SectorNumber};
+use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Timestamp};
@@ -90,6 +91,7 @@ fn run(dir: &Path, chain: Arc<dyn Chain>, clock: Clock, pulse: Pulse) -> Running
         sector_size: SectorSize::KiB2,
         simulated: true,
         machine: None,
+        isolation: Isolation::Thread,
         limits: Limits {
             max_outstanding: BTreeMap::new(),
             max_outstanding_in_all: None,
@@ -111,6 +113,7 @@ fn run(dir: &Path, chain: Arc<dyn Chain>, clock: Clock, pulse: Pulse) -> Running
             runtime: tokio::runtime::Handle::current(),
         },
         assign: Box::new(drop),
+        end_attempt: Box::new(|_| ()),
         clock,
         inputs,
         asks,

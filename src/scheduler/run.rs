@@ -16,7 +16,7 @@ use crate::domain::units::Timestamp;
 use crate::store::{Batch, Store};
 
 use super::command::{Ask, Done, Refusal};
-use super::core::{Assignment, Core, Decided};
+use super::core::{Assignment, Core, Decided, WorkerId};
 use super::input::Input;
 use super::messenger::Messenger;
 use super::pulse::Pulse;
@@ -34,12 +34,15 @@ const STORE_RETRY: Duration = Duration::from_secs(2);
 
 /// Hands an assignment to its worker's thread.
 pub type Assign = Box<dyn Fn(Assignment) + Send>;
+/// Ends a worker's attempt.
+pub type EndAttempt = Box<dyn Fn(WorkerId) + Send>;
 
 pub struct Scheduler {
     pub core: Core,
     pub store: Store,
     pub messenger: Messenger,
     pub assign: Assign,
+    pub end_attempt: EndAttempt,
     pub clock: Clock,
     pub inputs: mpsc::UnboundedReceiver<Input>,
     pub asks: mpsc::Receiver<Ask>,
@@ -223,6 +226,9 @@ impl Loop {
                     before.abort();
                 }
             }
+        }
+        for worker in decided.stops {
+            (self.s.end_attempt)(worker);
         }
         for assignment in decided.assignments {
             (self.s.assign)(assignment);

@@ -137,6 +137,7 @@ pub fn check_copy(
         let found = read_back(&path, limit, &mut |bytes| {
             done += bytes;
             progress(done, total);
+            Ok(())
         })?;
         if found.bytes != file.bytes {
             return Err(wrong_size(found.bytes, file.bytes, &path));

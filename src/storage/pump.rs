@@ -30,12 +30,12 @@ pub enum PumpError {
     Write(io::Error),
 }
 
-/// Moves everything from one end to the other. `moved` is told of every piece.
+/// Moves everything from one end to the other. `moved` is told of every piece; its error ends it.
 pub fn pump(
     from: &mut impl Read,
     to: &mut impl Write,
     limit: &RateLimit,
-    moved: &mut dyn FnMut(u64),
+    moved: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> Result<Pumped, PumpError> {
     let mut piece = vec![0; PIECE];
     let mut digest = blake3::Hasher::new();
@@ -51,7 +51,7 @@ pub fn pump(
         to.write_all(&piece[..read]).map_err(PumpError::Write)?;
         digest.update(&piece[..read]);
         bytes += read as u64;
-        moved(read as u64);
+        moved(read as u64).map_err(PumpError::Read)?;
     }
     Ok(Pumped { bytes, blake3: Bytes32(digest.finalize().into()) })
 }
@@ -60,7 +60,7 @@ pub fn pump(
 pub fn read_back(
     path: &Path,
     limit: &RateLimit,
-    moved: &mut dyn FnMut(u64),
+    moved: &mut dyn FnMut(u64) -> io::Result<()>,
 ) -> Result<Pumped, Failure> {
     let failed = |error: io::Error| Failure::io("reading the stored copy back", path, &error);
     let mut file = File::open(path).map_err(failed)?;
@@ -88,7 +88,11 @@ mod tests {
         let mut to = Vec::new();
         let mut told = 0;
         let limit = RateLimit::new(None);
-        let pumped = pump(&mut data.as_slice(), &mut to, &limit, &mut |n| told += n).unwrap();
+        let mut tell = |n| {
+            told += n;
+            Ok(())
+        };
+        let pumped = pump(&mut data.as_slice(), &mut to, &limit, &mut tell).unwrap();
         assert_eq!(to, data);
         assert_eq!(told, data.len() as u64);
         assert_eq!(pumped.bytes, data.len() as u64);
@@ -99,7 +103,7 @@ mod tests {
     fn a_full_disk_is_an_error_of_the_writing_end() {
         let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let limit = RateLimit::new(None);
-        match pump(&mut [1u8; 10].as_slice(), &mut full, &limit, &mut |_| ()) {
+        match pump(&mut [1u8; 10].as_slice(), &mut full, &limit, &mut |_| Ok(())) {
             Err(PumpError::Write(error)) => assert_eq!(error.kind(), ErrorKind::StorageFull),
             other => panic!("{other:?}"),
         }

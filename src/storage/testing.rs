@@ -14,6 +14,7 @@ use crate::domain::ids::{ActorId, Bytes32, CommR, SectorId, SectorNumber};
 use crate::domain::layout::{Scratch, StorageRoot, stored_files};
 use crate::domain::sector::StoredAt;
 use crate::domain::units::SectorSize;
+use crate::stop::Stop;
 
 /// Time passes only by sleeping.
 #[derive(Default)]
@@ -69,7 +70,9 @@ impl World {
     }
 
     pub fn copy(&self) -> Result<StoredAt, Failure> {
-        copy_sector(&self.scratch, &self.storage, &self.sector, &RateLimit::new(None), &|_, _| ())
+        let limit = RateLimit::new(None);
+        let stop = Stop::default();
+        copy_sector(&self.scratch, &self.storage, &self.sector, &limit, &|_, _| (), &stop)
     }
 }
 

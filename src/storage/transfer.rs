@@ -22,6 +22,7 @@ use crate::domain::sector::StoredAt;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::durable::{sync_dir, write_atomic};
 use crate::failpoint::die_at;
+use crate::stop::Stop;
 
 /// The sector that is to be stored.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +38,7 @@ pub struct ToStore {
 /// Copies a sector to storage. May be made again after an interruption at any moment.
 ///
 /// `progress` counts every byte twice, once written and once read back. Both take their turn at
-/// the rate limit, because both cross the network.
+/// the rate limit, because both cross the network. `stop` ends it between two pieces.
 ///
 /// # Errors
 /// - space: it does not fit.
@@ -45,7 +46,7 @@ pub struct ToStore {
 ///   under another name; it has files of this sector that are not from a copy of ours, or a
 ///   finished copy with another comm_r; no permission; a source file is missing.
 /// - sector: a source file has the wrong size.
-/// - transient: what was read back is not what was written; other I/O errors.
+/// - transient: what was read back is not what was written; it was stopped; other I/O errors.
 ///
 /// What was copied under temporary names is removed again, unless the process dies.
 pub fn copy_sector(
@@ -54,6 +55,7 @@ pub fn copy_sector(
     sector: &ToStore,
     limit: &RateLimit,
     progress: Progress<'_>,
+    stop: &Stop,
 ) -> Result<StoredAt, Failure> {
     let configured = root.path().to_str().ok_or_else(|| {
         let mend = "use a storage path in UTF-8";
@@ -67,7 +69,7 @@ pub fn copy_sector(
     require_space(root, total)?;
     claim_destination(root, sector, &files)?;
 
-    let mut copy = Copy { scratch, root, limit, progress, done: 0, total: 2 * total };
+    let mut copy = Copy { scratch, root, limit, progress, stop, done: 0, total: 2 * total };
     let copied = files.iter().map(|file| copy.file(file)).collect::<Result<Vec<_>, _>>()?;
     sync_parents(root, sector.id)?;
     die_at("p5.files_named");
@@ -274,6 +276,7 @@ struct Copy<'a> {
     root: &'a StorageRoot,
     limit: &'a RateLimit,
     progress: Progress<'a>,
+    stop: &'a Stop,
     done: u64,
     total: u64,
 }
@@ -317,10 +320,7 @@ impl Copy<'_> {
         if part_of(from).symlink_metadata().is_ok() {
             return Err(same_place(part));
         }
-        let written = match pump(&mut source, &mut target, self.limit, &mut |n| {
-            self.done += n;
-            (self.progress)(self.done, self.total);
-        }) {
+        let written = match pump(&mut source, &mut target, self.limit, &mut |n| self.moved(n)) {
             Ok(written) => written,
             Err(PumpError::Read(error)) => return Err(unreadable(error)),
             Err(PumpError::Write(error)) => return Err(unwritable(error)),
@@ -337,11 +337,14 @@ impl Copy<'_> {
         Ok(written)
     }
 
+    fn moved(&mut self, bytes: u64) -> io::Result<()> {
+        self.done += bytes;
+        (self.progress)(self.done, self.total);
+        self.stop.check()
+    }
+
     fn compare(&mut self, part: &Path, written: Pumped) -> Result<(), Failure> {
-        let found = read_back(part, self.limit, &mut |n| {
-            self.done += n;
-            (self.progress)(self.done, self.total);
-        })?;
+        let found = read_back(part, self.limit, &mut |n| self.moved(n))?;
         if found == written {
             return Ok(());
         }

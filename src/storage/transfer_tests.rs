@@ -1,6 +1,6 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::*;
@@ -66,8 +66,15 @@ fn progress_ends_at_the_whole() {
     let seen = std::cell::RefCell::new(Vec::new());
     let progress = |done, total| seen.borrow_mut().push((done, total));
     let limit = RateLimit::new(None);
-    let stored =
-        copy_sector(&world.scratch, &world.storage, &world.sector, &limit, &progress).unwrap();
+    let stored = copy_sector(
+        &world.scratch,
+        &world.storage,
+        &world.sector,
+        &limit,
+        &progress,
+        &Stop::default(),
+    )
+    .unwrap();
     let seen = seen.into_inner();
     assert!(seen.is_sorted() && seen.len() > 10);
     assert_eq!(seen.last(), Some(&(2 * stored.bytes, 2 * stored.bytes)));
@@ -84,7 +91,14 @@ fn a_copy_that_the_disk_has_wrong_is_not_placed() {
         }
     };
     let limit = RateLimit::new(None);
-    let failure = copy_sector(&world.scratch, &world.storage, &world.sector, &limit, &damage);
+    let failure = copy_sector(
+        &world.scratch,
+        &world.storage,
+        &world.sector,
+        &limit,
+        &damage,
+        &Stop::default(),
+    );
     let failure = failure.unwrap_err();
     assert_eq!((failure.class, failure.file), (Class::Transient, Some(part_of(&replica))));
     assert!(!replica.exists() && !part_of(&replica).exists());
@@ -98,7 +112,14 @@ fn a_copy_killed_half_way_is_made_again() {
     let limit = RateLimit::new(None);
     // A panic passes all clean-up by, as a kill does.
     catch_unwind(AssertUnwindSafe(|| {
-        copy_sector(&world.scratch, &world.storage, &world.sector, &limit, &progress)
+        copy_sector(
+            &world.scratch,
+            &world.storage,
+            &world.sector,
+            &limit,
+            &progress,
+            &Stop::default(),
+        )
     }))
     .unwrap_err();
     let replica = world.storage.replica(world.id());
@@ -194,7 +215,14 @@ fn scratch_under_another_name_is_no_storage() {
     symlink(world.scratch.root().join("sealed"), one_level_down.path().join("sealed")).unwrap();
     for storage in [through_a_link, one_level_down] {
         let limit = RateLimit::new(None);
-        let failure = copy_sector(&world.scratch, &storage, &world.sector, &limit, &|_, _| ());
+        let failure = copy_sector(
+            &world.scratch,
+            &storage,
+            &world.sector,
+            &limit,
+            &|_, _| (),
+            &Stop::default(),
+        );
         assert!(failure.unwrap_err().what.contains("same directory"));
     }
 }
@@ -256,7 +284,15 @@ fn the_rate_limit_holds_over_a_whole_copy() {
     let world = World::new(SectorSize::MiB8);
     let pace = Arc::new(FakePace::default());
     let limit = RateLimit::with_pace(Some(1 << 20), pace.clone());
-    copy_sector(&world.scratch, &world.storage, &world.sector, &limit, &|_, _| ()).unwrap();
+    copy_sector(
+        &world.scratch,
+        &world.storage,
+        &world.sector,
+        &limit,
+        &|_, _| (),
+        &Stop::default(),
+    )
+    .unwrap();
     // 8 MiB written and read back at 1 MiB/s; the last piece's time need not have passed.
     let took = pace.now();
     assert!((15..=17).contains(&took.as_secs()), "{took:?}");
@@ -296,4 +332,23 @@ fn a_storage_that_is_too_small_is_left_as_it_was() {
     assert!(failure.detail.unwrap().contains("the copy needs 8.0 MiB"));
     let is_copy = |file: &String| !file.ends_with("sealbox-copying");
     assert_eq!(listing(world.storage.path()).into_iter().filter(is_copy).count(), 0);
+}
+
+#[test]
+fn an_order_to_stop_ends_a_copy_between_two_pieces_and_the_next_attempt_copies_all_of_it() {
+    let world = World::new(SectorSize::MiB8);
+    let stop = Stop::default();
+    let limit = RateLimit::new(None);
+    let told = Mutex::new(Vec::new());
+    let progress = |done, total| {
+        told.lock().unwrap().push((done, total));
+        stop.order();
+    };
+    let stopped =
+        copy_sector(&world.scratch, &world.storage, &world.sector, &limit, &progress, &stop);
+    assert!(stopped.unwrap_err().what.contains("stopped by order"));
+    let [(done, total)] = told.into_inner().unwrap()[..] else { panic!("it went on") };
+    assert!(done < total / 2, "{done} of {total}");
+    assert!(!world.storage.manifest(world.id()).exists());
+    world.copy().unwrap();
 }

@@ -17,6 +17,7 @@ use super::show::{grouped, plural};
 use super::{WebState, flash, lookup, verify};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::ORDER_LIMIT;
+use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::command::{Command, Done, Retried};
 
@@ -295,12 +296,7 @@ pub fn done_words(done: &Done) -> String {
         Done::Cancelled(order) => format!("Order {order} issues no more sectors."),
         Done::Retried(retried) => retried_words(retried),
         Done::Redone(sector) => format!("Sector {sector} goes back to P1."),
-        Done::Aborted { sector, now: true } => {
-            format!("Sector {sector} is given up; what it has on scratch is being deleted.")
-        }
-        Done::Aborted { sector, now: false } => {
-            format!("Sector {sector} is given up as soon as what runs has ended.")
-        }
+        Done::Aborted { sector, stopped, awaited } => aborted_words(*sector, stopped, awaited),
         Done::IntakePaused => "Intake is paused: no new sector is issued.".to_owned(),
         Done::IntakeResumed => "Intake is open again.".to_owned(),
         Done::PhasePaused(phase) => {
@@ -316,6 +312,25 @@ pub fn done_words(done: &Done) -> String {
         Done::Adopted => "The limits of the configuration are in effect.".to_owned(),
         Done::OrphanRecorded { path, bytes } => {
             format!("{} ({}) is deleted.", path.display(), ByteSize(*bytes))
+        }
+    }
+}
+
+fn aborted_words(sector: SectorNumber, stopped: &[Phase], awaited: &[Phase]) -> String {
+    let names =
+        |phases: &[Phase]| phases.iter().map(Phase::to_string).collect::<Vec<_>>().join(" and ");
+    let stopped = match stopped {
+        [] => String::new(),
+        stopped => format!(" Its running {} is stopped now.", names(stopped)),
+    };
+    match awaited {
+        [] if stopped.is_empty() => {
+            format!("Sector {sector} is given up; what it has on scratch is being deleted.")
+        }
+        [] => format!("Sector {sector} is given up.{stopped}"),
+        awaited => {
+            let awaited = names(awaited);
+            format!("Sector {sector} is given up when its running {awaited} ends.{stopped}")
         }
     }
 }

@@ -229,7 +229,12 @@ fn done_json(done: &Done) -> Value {
         Done::Cancelled(order) => json!({ "cancelled": order }),
         Done::Retried(retried) => json!({ "retried": retried }),
         Done::Redone(sector) => json!({ "redone": sector }),
-        Done::Aborted { sector, now } => json!({ "aborted": sector, "now": now }),
+        Done::Aborted { sector, stopped, awaited } => json!({
+            "aborted": sector,
+            "now": awaited.is_empty(),
+            "stopped": stopped,
+            "awaited": awaited,
+        }),
         Done::IntakePaused => json!({ "intake": "paused" }),
         Done::IntakeResumed => json!({ "intake": "open" }),
         Done::PhasePaused(phase) => json!({ "paused": phase }),

@@ -11,6 +11,7 @@ use super::strip::{Cell, strip};
 use super::{WebState, words};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
+use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::units::{ByteSize, Timestamp};
@@ -42,8 +43,8 @@ pub struct Actions {
     pub offers: Offers,
     /// What an abort deletes.
     pub scratch: Vec<PathBuf>,
-    /// An abort waits for what runs.
-    pub running: bool,
+    /// What becomes of what runs, if it is aborted.
+    pub running: &'static str,
     pub here: String,
 }
 
@@ -55,9 +56,19 @@ impl Actions {
             number: sector.id.number,
             offers: Offers::of(sector),
             scratch: (state.paths)(sector).scratch,
-            running: sector.stage.works().any(|(_, work)| work.is_running()),
+            running: what_runs(sector, state.engine.isolation()),
             here: here.to_owned(),
         }
+    }
+}
+
+fn what_runs(sector: &Sector, isolation: Isolation) -> &'static str {
+    let running = sector.stage.works().filter(|(_, work)| work.is_running());
+    let can_stop: Vec<_> = running.map(|(phase, _)| isolation.can_stop(phase)).collect();
+    match (can_stop.is_empty(), can_stop.iter().all(|can| *can)) {
+        (true, _) => "",
+        (false, true) => "; what runs of it is stopped at once",
+        (false, false) => " as soon as what runs has ended",
     }
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Proving runs for hours: it never gets near the async runtime's threads.
 
+pub mod apart;
 pub mod checks;
 pub mod panics;
 pub mod phases;
 pub mod priority;
 pub mod progress;
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
@@ -20,13 +21,27 @@ use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::scheduler::core::{Assignment, Worker, WorkerId};
 use crate::scheduler::input::Input;
+use crate::stop::Stop;
 use crate::storage::clean::Deleted;
 use phases::{Tools, run_phase};
 use priority::Priority;
 
 /// The threads' ends of the channels that assignments go through.
 pub struct Crew {
-    assign: Vec<Sender<(Arc<Sector>, Phase)>>,
+    seats: Vec<Seat>,
+}
+
+struct Seat {
+    assign: Sender<Task>,
+    /// The last assignment's.
+    stop: Mutex<Stop>,
+}
+
+/// What a worker's thread is handed.
+struct Task {
+    sector: Arc<Sector>,
+    phase: Phase,
+    stop: Stop,
 }
 
 impl Crew {
@@ -40,7 +55,7 @@ impl Crew {
         tools: &Arc<Tools>,
         inputs: &UnboundedSender<Input>,
     ) -> std::io::Result<Self> {
-        let mut assign = Vec::with_capacity(workers.len());
+        let mut seats = Vec::with_capacity(workers.len());
         for (index, worker) in workers.iter().enumerate() {
             let (sender, receiver) = channel();
             let me = Me { id: WorkerId(index), tools: tools.clone(), inputs: inputs.clone() };
@@ -49,16 +64,30 @@ impl Crew {
                 priority.iter().for_each(Priority::enter);
                 me.work(&receiver);
             })?;
-            assign.push(sender);
+            seats.push(Seat { assign: sender, stop: Mutex::default() });
         }
-        Ok(Self { assign })
+        Ok(Self { seats })
     }
 
     /// Wakes the assignment's worker with it.
     pub fn assign(&self, assignment: Assignment) {
         let Assignment { worker, sector, phase } = assignment;
+        let stop = Stop::default();
+        *self.seats[worker.0].stop() = stop.clone();
         // A worker's thread ends with the process only: attempts are run inside catch_unwind.
-        drop(self.assign[worker.0].send((sector, phase)));
+        drop(self.seats[worker.0].assign.send(Task { sector, phase, stop }));
+    }
+
+    /// Ends the worker's attempt, if it has not ended yet.
+    pub fn end_attempt(&self, worker: WorkerId) {
+        self.seats[worker.0].stop().order();
+    }
+}
+
+impl Seat {
+    fn stop(&self) -> MutexGuard<'_, Stop> {
+        // It is replaced as a whole: a panic elsewhere cannot leave it half-done.
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,29 +98,35 @@ struct Me {
 }
 
 impl Me {
-    fn work(&self, assignments: &Receiver<(Arc<Sector>, Phase)>) {
-        while let Ok((sector, phase)) = assignments.recv() {
-            let event = self.attempt(&sector, phase);
-            let ended = Input::Ended { worker: self.id, sector: sector.id.number, event };
+    fn work(&self, assignments: &Receiver<Task>) {
+        while let Ok(task) = assignments.recv() {
+            let event = self.attempt(&task);
+            let ended = Input::Ended { worker: self.id, sector: task.sector.id.number, event };
             // The scheduler is gone only when the process stops; the attempt is rescued then.
             drop(self.inputs.send(ended));
         }
     }
 
     /// One attempt, and the one place where its end is logged.
-    fn attempt(&self, sector: &Sector, phase: Phase) -> Event {
+    fn attempt(&self, task: &Task) -> Event {
+        let Task { sector, phase, stop } = task;
+        let phase = *phase;
         let number = sector.id.number.0;
         let attempt = sector.tasks[phase].attempts;
         let span = tracing::info_span!("attempt", sector = number, phase = %phase, attempt);
         let _entered = span.enter();
         tracing::info!("attempt started");
         let mut record = |deleted: &Deleted| self.record(sector, deleted);
-        let ended = panics::caught(|| run_phase(&self.tools, sector, phase, &mut record))
+        let ended = panics::caught(|| run_phase(&self.tools, sector, phase, stop, &mut record))
             .unwrap_or_else(|panic| Err(self.panicked(sector, phase, panic)));
         match ended {
             Ok(output) => {
                 tracing::info!("attempt succeeded");
                 Event::Succeeded { output }
+            }
+            Err(failure) if stop.is_ordered() => {
+                tracing::info!(%failure, "attempt stopped by order");
+                Event::Interrupted { phase }
             }
             Err(failure) => {
                 tracing::error!(class = failure.class.name(), %failure, "attempt failed");

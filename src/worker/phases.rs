@@ -9,14 +9,17 @@ use super::progress::ProgressBoard;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
+use crate::domain::isolation::Isolation;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
 use crate::domain::progress::Progress;
 use crate::domain::sector::{Challenge, Cleaning, GiveUp, Sealed, Sector, Stage};
 use crate::durable::sync_dir;
+use crate::engine::claim::{Claim, Claims};
 use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
 use crate::failpoint::die_at;
 use crate::scheduler::view::DiskView;
+use crate::stop::Stop;
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
 use crate::storage::disk;
 use crate::storage::rate::RateLimit;
@@ -28,6 +31,7 @@ use tokio::sync::watch;
 /// What every worker works with.
 pub struct Tools {
     pub engine: Arc<dyn Engine>,
+    pub claims: Claims,
     pub scratch: Scratch,
     pub storage: Vec<StorageRoot>,
     pub copy_limit: RateLimit,
@@ -39,11 +43,13 @@ pub struct Tools {
     pub disks: watch::Receiver<Vec<DiskView>>,
 }
 
-/// One attempt at a phase. May panic where the proofs library does.
+/// One attempt at a phase, until its end or the order to stop. May panic where the proofs library
+/// does.
 pub fn run_phase(
     tools: &Tools,
     sector: &Sector,
     phase: Phase,
+    stop: &Stop,
     record: Record<'_>,
 ) -> Result<Output, Failure> {
     // A finished name on a simulated sector, or the reverse, is how a fake gets into storage.
@@ -55,34 +61,39 @@ pub fn run_phase(
     }
     // A mount that went away is found here, before its empty directory is taken for the scratch.
     tools.roots.check(tools.scratch.root())?;
+    let claim = claim(tools, sector.id, phase)?;
     match (phase, &sector.stage) {
         (Phase::P1, Stage::P1 { ticket, .. }) => {
-            let job = job(tools, sector);
+            let job = job(tools, sector, stop);
             make_room(&tools.scratch, &job.cache)?;
             let row = tools.progress.begin(sector.id.number, Phase::P1);
             tools.engine.label(&job, ticket, &|progress| row.tell(progress)).map(|()| Output::P1)
         }
         (Phase::P2, Stage::P2 { ticket, .. }) => {
-            let commitments = tools.engine.replicate(&job(tools, sector), ticket)?;
+            let commitments = tools.engine.replicate(&job(tools, sector, stop), ticket)?;
             Ok(Output::P2 { commitments })
         }
         (Phase::P3, Stage::P3 { challenge, .. }) => {
             let statement = statement(sector, challenge);
-            tools.engine.prove_vanilla(&job(tools, sector), &statement).map(|()| Output::P3)
+            tools.engine.prove_vanilla(&job(tools, sector, stop), &statement).map(|()| Output::P3)
         }
         (Phase::P4, Stage::Proving { challenge, .. }) => {
             let statement = statement(sector, challenge);
-            let proof = tools.engine.prove_snark(&job(tools, sector), &statement)?;
+            let proof = tools.engine.prove_snark(&job(tools, sector, stop), &statement)?;
             Ok(Output::P4 { proof })
         }
-        (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge),
+        (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge, stop),
         (Phase::P6, Stage::P6 { cleaning, .. }) => {
-            tools.engine.attend(Phase::P6, sector.id)?;
+            tools.engine.attend(Phase::P6, sector.id, stop)?;
             match cleaning {
                 Cleaning::Sealed { sealed } => clean_behind_copy(tools, sector, sealed, record)?,
                 Cleaning::GivenUp { because } => {
                     clean_given_up(tools, sector, because, record)?;
                 }
+            }
+            // Whoever would claim it now has nothing left to do.
+            if let Some(claim) = claim {
+                claim.remove();
             }
             Ok(Output::P6)
         }
@@ -93,13 +104,28 @@ pub fn run_phase(
     }
 }
 
-fn job(tools: &Tools, sector: &Sector) -> Job {
+/// Keeps everybody else off the sector's scratch while this attempt writes to it.
+fn claim(tools: &Tools, id: SectorId, phase: Phase) -> Result<Option<Claim>, Failure> {
+    let wanted = match (phase, tools.engine.isolation()) {
+        (Phase::P6, Isolation::Thread | Isolation::Process) => true,
+        (Phase::P1 | Phase::P2 | Phase::P3 | Phase::P4, Isolation::Thread) => true,
+        // The attempt's own process claims it: it is that one which may outlive the box.
+        (Phase::P1 | Phase::P2 | Phase::P3 | Phase::P4, Isolation::Process) => false,
+        // It only reads there, beside P4.
+        (Phase::P5, Isolation::Thread | Isolation::Process) => false,
+    };
+    if wanted { Claim::take(&tools.claims.path(id)).map(Some) } else { Ok(None) }
+}
+
+fn job(tools: &Tools, sector: &Sector, stop: &Stop) -> Job {
     Job {
         id: sector.id,
         size: sector.size,
         data: sector.data,
         cache: tools.scratch.cache_dir(sector.id),
+        shared: tools.scratch.shared_dir(),
         replica: tools.scratch.replica(sector.id),
+        stop: stop.clone(),
     }
 }
 
@@ -138,8 +164,13 @@ fn make_room(scratch: &Scratch, cache: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output, Failure> {
-    tools.engine.attend(Phase::P5, sector.id)?;
+fn copy(
+    tools: &Tools,
+    sector: &Sector,
+    challenge: &Challenge,
+    stop: &Stop,
+) -> Result<Output, Failure> {
+    tools.engine.attend(Phase::P5, sector.id, stop)?;
     let to_store = ToStore {
         id: sector.id,
         size: sector.size,
@@ -149,7 +180,7 @@ fn copy(tools: &Tools, sector: &Sector, challenge: &Challenge) -> Result<Output,
     let root = choose_root(tools, sector.id)?;
     let row = tools.progress.begin(sector.id.number, Phase::P5);
     let copied = |done_bytes, total_bytes| row.tell(Progress::Copying { done_bytes, total_bytes });
-    let stored = copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &copied)?;
+    let stored = copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &copied, stop)?;
     Ok(Output::P5 { stored })
 }
 

@@ -15,6 +15,20 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Fast phases of the simulated engine, and a fast chain.
+pub const QUICK: &str = "
+[simulated]
+p1_ms = 5
+p2_ms = 5
+p3_ms = 5
+p4_ms = 5
+p5_ms = 5
+p6_ms = 5
+[chain.lab]
+epoch_ms = 5
+challenge_delay = 2
+";
+
 /// The longest any condition is waited for, unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -23,6 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct Lab {
     pub dir: TempDir,
     pub port: u16,
+    /// `[engine] isolation`; the file's, if there is none here.
+    pub isolation: Option<&'static str>,
     child: Option<Child>,
 }
 
@@ -36,9 +52,14 @@ impl Lab {
     pub fn with(text: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let port = free_port();
-        let lab = Self { dir, port, child: None };
+        let lab = Self { dir, port, isolation: None, child: None };
         lab.configure(text);
         lab
+    }
+
+    pub fn isolated(mut self, isolation: &'static str) -> Self {
+        self.isolation = Some(isolation);
+        self
     }
 
     pub fn configure(&self, text: &str) {
@@ -82,6 +103,7 @@ impl Lab {
         let child = self
             .sealbox()
             .envs(env.iter().copied())
+            .envs(self.isolation.map(|isolation| ("SEALBOX_ENGINE_ISOLATION", isolation)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -107,10 +129,25 @@ impl Lab {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Processor time that it has used so far.
+    /// The processes that it runs attempts in.
+    pub fn children(&self) -> Vec<u32> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid()));
+        let lists = tasks.into_iter().flatten().flatten().map(|task| task.path().join("children"));
+        let lists: Vec<_> = lists.filter_map(|list| fs::read_to_string(list).ok()).collect();
+        lists.iter().flat_map(|list| list.split(' ')).filter_map(|pid| pid.parse().ok()).collect()
+    }
+
+    /// Processor time that it and the attempts that run have used so far.
     pub fn cpu_ms(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("its stat");
-        let after_name = stat.rsplit(')').next().expect("fields after the name");
+        let children = self.children();
+        self.cpu_ms_of(self.pid())
+            + children.into_iter().map(|pid| self.cpu_ms_of(pid)).sum::<u64>()
+    }
+
+    /// 0 for a process that has ended.
+    fn cpu_ms_of(&self, pid: u32) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
         let user_and_system = after_name.split_whitespace().skip(11).take(2);
         // The kernel counts in hundredths of a second.
         user_and_system.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10

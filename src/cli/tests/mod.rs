@@ -195,6 +195,11 @@ fn a_sector_is_given_up_only_with_a_yes() {
     let (said, asked) = ask_of(server, "abort 3 --yes");
     assert_eq!(said.unwrap().text, "sector 3 is given up");
     assert_eq!(asked, ["POST /api/v1/sectors/3/abort {}"]);
+
+    let running = json!({ "aborted": 3, "now": false, "stopped": ["P5"], "awaited": ["P4"] });
+    let (said, _) = ask_of(Server::start(vec![(200, running)]), "abort 3 --yes");
+    let words = "sector 3 is given up when its running P4 ends; its running P5 is stopped now";
+    assert_eq!(said.unwrap().text, words);
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn parse(text: &str) -> Result<Config, ConfigErrors> {
 fn the_repositorys_file_seals_one_small_sector_for_real() {
     let config = parse(BUILT_IN).unwrap();
     assert_eq!(config.engine, EngineConfig::Filecoin);
+    assert_eq!(config.isolation, Isolation::Thread);
     assert_eq!(config.sector_size, SectorSize::KiB2);
     assert_eq!(config.auto_pledge, 1);
     assert_eq!(config.data_dir, Path::new("/base/sealbox-data"));
@@ -158,6 +159,7 @@ fn a_variable_wins_over_the_file() {
             ("SEALBOX_AUTO_PLEDGE", "7"),
             ("SEALBOX_WEB_LISTEN", "[::1]:0"),
             ("SEALBOX_ENGINE_KIND", "simulated"),
+            ("SEALBOX_ENGINE_ISOLATION", "process"),
             ("SEALBOX_SIMULATED_P1_MS", "5"),
             ("SEALBOX_CHAIN_LAB_EPOCH_MS", "20"),
             ("SEALBOX_MAX_OUTSTANDING_32GIB", "3"),
@@ -174,6 +176,7 @@ fn a_variable_wins_over_the_file() {
     assert_eq!(config.listen, "[::1]:0".parse().unwrap());
     assert_eq!(config.parameters, Path::new("/parameters"));
     assert_eq!(config.max_outstanding[&SectorSize::GiB32], 3);
+    assert_eq!(config.isolation, Isolation::Process);
     let EngineConfig::Simulated(simulated) = &config.engine else { panic!("not simulated") };
     assert_eq!(simulated.durations[Phase::P1], Duration::from_millis(5));
     let ChainConfig::Lab(lab) = &config.chain;
@@ -222,6 +225,7 @@ fn json_shows_values_in_the_files_units() {
     let json = serde_json::to_value(parse(&built_in_with_everything()).unwrap()).unwrap();
     assert_eq!(json["miner"], "t01000");
     assert_eq!(json["sector_size"], "2KiB");
+    assert_eq!(json["isolation"], "thread");
     assert_eq!(json["max_outstanding"]["32GiB"], 1);
     assert_eq!(json["shutdown_grace_sec"], 20);
     assert_eq!(json["chain"]["lab"]["epoch_ms"], 1000);

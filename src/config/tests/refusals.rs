@@ -54,6 +54,9 @@ fn wrong_types_and_units_are_refused() {
     refused("sector_size = true", 1, "sector_size", &["is true", "\"2KiB\""]);
     refused("miner = 't1abc'", 1, "miner", &["t01000"]);
     refused("[engine]\nkind = 'filecon'", 2, "engine.kind", &["did you mean \"filecoin\"?"]);
+    let isolation = &["is the text \"fork\"", "\"thread\"", "\"process\""];
+    refused("[engine]\n\nisolation = 'fork'", 3, "engine.isolation", isolation);
+    refused("[engine]\nisolation = 'proces'", 2, "engine.isolation", &["mean \"process\"?"]);
     refused("[chain]\nkind = 'mainnet'", 2, "chain.kind", &["expected \"lab\""]);
     refused("log = 'inof'", 1, "log", &["did you mean \"info\"?"]);
     refused("log = 'a=b=c'", 1, "log", &["filter"]);

@@ -12,6 +12,7 @@ mod registered;
 mod replicate;
 pub mod settings;
 mod stored;
+mod tree_d;
 
 #[cfg(test)]
 mod real_copy;
@@ -19,6 +20,8 @@ mod real_copy;
 mod real_layers;
 #[cfg(test)]
 mod real_sector;
+#[cfg(test)]
+mod real_tree_d;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,23 +58,38 @@ impl Default for Hooks {
 pub struct FilecoinEngine {
     size: SectorSize,
     hooks: Hooks,
-    /// Sectors of a size that the box is no longer configured for still want to be finished.
-    parameters: Mutex<BTreeMap<SectorSize, Arc<Parameters>>>,
+    /// Sectors of a size that the box is no longer configured for still want to be finished. None:
+    /// another process has seen to the parameters.
+    parameters: Option<Mutex<BTreeMap<SectorSize, Arc<Parameters>>>>,
 }
 
 impl FilecoinEngine {
     /// For a box that seals sectors of `size`: its parameters are looked for, and if need be
     /// made, from now on. [`settings`] must have been made before.
     pub fn new(size: SectorSize, hooks: Hooks) -> Self {
-        let engine = Self { size, hooks, parameters: Mutex::default() };
+        let engine = Self { size, hooks, parameters: Some(Mutex::default()) };
         engine.parameters_of(size);
         engine
     }
 
-    fn parameters_of(&self, size: SectorSize) -> Arc<Parameters> {
-        let mut all = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+    /// For one attempt in a process of its own: the box has waited for the parameters, and neither
+    /// looks at them nor makes any here.
+    pub fn with_ready_parameters(size: SectorSize) -> Self {
+        Self { size, hooks: Hooks::default(), parameters: None }
+    }
+
+    /// Blocks until the parameters for this size can be used.
+    ///
+    /// # Errors
+    /// Why they cannot.
+    pub fn await_parameters(&self, size: SectorSize) -> Result<(), Failure> {
+        self.parameters_of(size).map_or(Ok(()), |parameters| parameters.wait())
+    }
+
+    fn parameters_of(&self, size: SectorSize) -> Option<Arc<Parameters>> {
+        let mut all = self.parameters.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let of_size = all.entry(size).or_insert_with(|| Parameters::new(size, self.hooks.clone()));
-        Arc::clone(of_size)
+        Some(Arc::clone(of_size))
     }
 }
 
@@ -93,13 +111,13 @@ impl Engine for FilecoinEngine {
     }
 
     fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
-        self.parameters_of(statement.size).wait()?;
+        self.await_parameters(statement.size)?;
         prove::prove_snark(job, statement)
     }
 
     fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {
         // The verifying key is one of the parameters' files.
-        self.parameters_of(statement.size).wait()?;
+        self.await_parameters(statement.size)?;
         prove::verify(statement, proof)
     }
 
@@ -112,6 +130,7 @@ impl Engine for FilecoinEngine {
     }
 
     fn parameters(&self) -> ParametersState {
-        self.parameters_of(self.size).state()
+        let parameters = self.parameters_of(self.size);
+        parameters.map_or(ParametersState::NotNeeded, |parameters| parameters.state())
     }
 }

@@ -19,6 +19,8 @@ use crate::domain::sector::{
 };
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::Job;
+use crate::engine::claim::Claims;
+use crate::stop::Stop;
 use crate::storage::rate::RateLimit;
 use crate::storage::roots::{Places, Roots};
 use crate::storage::transfer::{ToStore, copy_sector};
@@ -50,10 +52,14 @@ impl Lab {
             stored_in: &stored_in,
         };
         let (roots, _) = Roots::open(&places, Timestamp(1)).unwrap();
-        let engine =
-            FilecoinEngine { size: SIZE, hooks: Hooks::default(), parameters: Mutex::default() };
+        let engine = FilecoinEngine {
+            size: SIZE,
+            hooks: Hooks::default(),
+            parameters: Some(Mutex::default()),
+        };
         let tools = Tools {
             engine: Arc::new(engine),
+            claims: Claims::open(&data_dir).unwrap(),
             scratch: Scratch::new(&scratch),
             storage: vec![StorageRoot::new(&storage)],
             copy_limit: RateLimit::new(None),
@@ -85,14 +91,29 @@ impl Lab {
 fn seal(tools: &Tools) -> Sector {
     let (cache, replica) = (tools.scratch.cache_dir(ID), tools.scratch.replica(ID));
     fs::create_dir_all(&cache).unwrap();
-    let job = Job { id: ID, size: SIZE, data: Data::CommittedCapacity, cache, replica };
+    let job = Job {
+        id: ID,
+        size: SIZE,
+        data: Data::CommittedCapacity,
+        cache,
+        shared: tools.scratch.shared_dir(),
+        replica,
+        stop: Stop::default(),
+    };
     let ticket = ticket(1);
     tools.engine.label(&job, &ticket, &|_| {}).unwrap();
     let commitments = tools.engine.replicate(&job, &ticket).unwrap();
     let to_store = ToStore { id: ID, size: SIZE, comm_r: commitments.comm_r, simulated: false };
     let limit = RateLimit::new(None);
-    let stored =
-        copy_sector(&tools.scratch, &tools.storage[0], &to_store, &limit, &|_, _| {}).unwrap();
+    let stored = copy_sector(
+        &tools.scratch,
+        &tools.storage[0],
+        &to_store,
+        &limit,
+        &|_, _| {},
+        &Stop::default(),
+    )
+    .unwrap();
     let pre_commit = PreCommit { message: "m".into(), epoch: Epoch(8), seed_epoch: Epoch(20) };
     let seed = Seed { epoch: Epoch(20), value: Bytes32([9; 32]) };
     let challenge = Challenge { replica: Replica { ticket, commitments }, pre_commit, seed };
@@ -118,6 +139,7 @@ fn finished(sealed: Sealed) -> Sector {
         stage: Stage::Finished { sealed: Box::new(sealed), proven: at, fault: None },
         giving_up: None,
         redos: 0,
+        cleaning_begun: false,
         tasks: PerPhase::from_fn(|_| TaskRecord::default()),
     }
 }

@@ -11,9 +11,10 @@ use crate::domain::layout::CacheFile;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize};
 use crate::engine::{Engine, Job, SealStatement, StoredCopy};
+use crate::stop::Stop;
 
 pub struct Bench {
-    _dir: tempfile::TempDir,
+    pub _dir: tempfile::TempDir,
     pub job: Job,
     pub ticket: Ticket,
 }
@@ -33,7 +34,9 @@ pub fn job_in(dir: &Path, number: u64, size: SectorSize) -> Job {
         size,
         data: Data::CommittedCapacity,
         cache,
+        shared: dir.join("shared"),
         replica: dir.join("sealed"),
+        stop: Stop::default(),
     }
 }
 
@@ -50,7 +53,7 @@ impl Bench {
         replicate::replicate(&self.job, &self.ticket).unwrap()
     }
 
-    fn statement(&self, commitments: Commitments) -> SealStatement {
+    pub fn statement(&self, commitments: Commitments) -> SealStatement {
         SealStatement {
             id: self.job.id,
             size: self.job.size,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Core, Limits};
+use super::{Core, Limits, WorkerId};
 use crate::domain::event::{BoxEvent, Event};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::{OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
@@ -68,8 +68,7 @@ impl Core {
             }
             Command::Abort { sector } => {
                 self.ask(sector, Event::Aborted { by }, now)?;
-                let now = self.sectors.get(&sector).is_none_or(|s| s.giving_up.is_none());
-                Ok(Done::Aborted { sector, now })
+                Ok(self.end_attempts(sector))
             }
             Command::PauseIntake => {
                 if !self.box_state.intake_paused {
@@ -141,6 +140,21 @@ impl Core {
         if self.box_state.paused.contains(&phase) {
             self.box_event(BoxEvent::PhaseResumed { phase, by: by.to_owned() }, now);
         }
+    }
+
+    /// Ends what runs of a sector that is being given up, as far as it can be ended.
+    fn end_attempts(&mut self, sector: SectorNumber) -> Done {
+        let (mut stopped, mut awaited) = (Vec::new(), Vec::new());
+        for (index, worker) in self.workers.iter().enumerate() {
+            let Some(doing) = worker.doing.filter(|doing| doing.sector == sector) else { continue };
+            if self.settings.isolation.can_stop(doing.phase) {
+                self.stops.push(WorkerId(index));
+                stopped.push(doing.phase);
+            } else {
+                awaited.push(doing.phase);
+            }
+        }
+        Done::Aborted { sector, stopped, awaited }
     }
 
     pub(super) fn order(

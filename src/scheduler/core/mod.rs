@@ -15,6 +15,7 @@ use crate::domain::admission::{Admitted, Bounds, Capacity, Group, Queue, Room, S
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, OrderId, SectorNumber};
+use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::{BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub simulated: bool,
     /// What may be used of the machine; none: not limited.
     pub machine: Option<Machine>,
+    /// Decides what an abort does to an attempt that runs.
+    pub isolation: Isolation,
     pub limits: Limits,
 }
 
@@ -119,6 +122,8 @@ pub struct Decided {
     pub sectors: Vec<Arc<Sector>>,
     pub box_state: BoxState,
     pub effects: Vec<(SectorNumber, Effect)>,
+    /// Whose attempt is to be ended now. Before the assignments: one may be for the same worker.
+    pub stops: Vec<WorkerId>,
     pub assignments: Vec<Assignment>,
 }
 
@@ -154,6 +159,7 @@ pub struct Core {
     entries: Vec<Entry>,
     changed: BTreeMap<SectorNumber, Arc<Sector>>,
     effects: Vec<(SectorNumber, Effect)>,
+    stops: Vec<WorkerId>,
     assignments: Vec<Assignment>,
 }
 
@@ -182,6 +188,7 @@ impl Core {
             entries: Vec::new(),
             changed: BTreeMap::new(),
             effects: Vec::new(),
+            stops: Vec::new(),
             assignments: Vec::new(),
         };
         let mut named: BTreeMap<String, usize> = BTreeMap::new();
@@ -341,6 +348,7 @@ impl Core {
             sectors: changed.into_values().collect(),
             box_state: self.box_state.clone(),
             effects: std::mem::take(&mut self.effects),
+            stops: std::mem::take(&mut self.stops),
             assignments: std::mem::take(&mut self.assignments),
         }
     }

@@ -228,6 +228,12 @@ impl Process {
                 return Ok(Turn::Killed);
             }
         }
+        for worker in std::mem::take(&mut decided.stops) {
+            scene.world.end_attempt(worker);
+            if scene.random.percent(scene.kill_percent) {
+                return Ok(Turn::Killed);
+            }
+        }
         for assignment in std::mem::take(&mut decided.assignments) {
             scene.world.assign(assignment, scene.history, scene.random)?;
             if scene.random.percent(scene.kill_percent) {
@@ -260,8 +266,11 @@ fn name(done: &Done) -> &'static str {
         Done::Retried(some) if some.is_empty() => "answered: nothing to retry",
         Done::Retried(_) => "answered: retried",
         Done::Redone(_) => "answered: redone from P1",
-        Done::Aborted { now: true, .. } => "answered: aborted",
-        Done::Aborted { now: false, .. } => "answered: aborted, an attempt still runs",
+        Done::Aborted { stopped, awaited, .. } => match (stopped.is_empty(), awaited.is_empty()) {
+            (true, true) => "answered: aborted",
+            (false, true) => "answered: aborted, what ran is stopped",
+            (_, false) => "answered: aborted, an attempt still runs",
+        },
         Done::OrphanRecorded { .. } => "answered: an orphan is on record",
         Done::IntakePaused => "answered: intake paused",
         Done::IntakeResumed => "answered: intake resumed",

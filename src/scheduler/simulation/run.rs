@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::event::Entry;
 use crate::domain::ids::ActorId;
+use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
@@ -106,6 +107,7 @@ impl Run {
                 needs: Arc::new(needs()),
             },
             machine: random.pick(&[None, Some(machine)]),
+            isolation: random.pick(&Isolation::ALL),
         };
         let limits = &settings.limits;
         let history = History::new(limits.max_outstanding.clone(), limits.auto_pledge);

@@ -11,7 +11,7 @@ const SEEDS: u64 = 2_000;
 const LAST_STEPS: usize = 40;
 
 /// What has to come up, at least once in two hundred runs: a fault that never comes proves nothing.
-const FAULTS: [&str; 31] = [
+const FAULTS: [&str; 33] = [
     "P6 refused a damaged copy",
     "a command was refused",
     "a commit was refused",
@@ -23,8 +23,10 @@ const FAULTS: [&str; 31] = [
     "an attempt hung at its storage",
     "an attempt met a full disk",
     "an attempt panicked",
+    "an attempt was stopped",
     "answered: aborted",
     "answered: aborted, an attempt still runs",
+    "answered: aborted, what ran is stopped",
     "answered: an order was cancelled",
     "answered: intake paused",
     "answered: intake resumed",

@@ -106,7 +106,7 @@ impl World {
         let held: BTreeMap<_, _> = self.disk.held().collect();
         let used: u64 = held.values().map(|bytes| bytes.0).sum();
         let free = if self.weather.scratch_full { 0 } else { total.saturating_sub(used) };
-        Some(Room { free: ByteSize(free), held })
+        Some(Room { free: ByteSize(free), held, ..Room::default() })
     }
 
     pub fn look_at_the_scratch(&mut self) {
@@ -146,6 +146,24 @@ impl World {
         let deleting = Deleting::Nothing;
         self.attempts.push(Attempt { worker, sector, phase, steps_left, deleting });
         Ok(())
+    }
+
+    /// An attempt is ended by order: without a verdict. It may have ended by itself meanwhile.
+    pub fn end_attempt(&mut self, worker: WorkerId) {
+        let Some(index) = self.attempts.iter().position(|a| a.worker == worker) else { return };
+        self.see("an attempt was stopped");
+        let Attempt { worker, sector, phase, .. } = self.attempts.remove(index);
+        let number = sector.id.number;
+        self.leave_partly_copied(number, phase);
+        let event = Event::Interrupted { phase };
+        self.inputs.push_back(Input::Ended { worker, sector: number, event });
+    }
+
+    fn leave_partly_copied(&mut self, sector: SectorNumber, phase: Phase) {
+        let files = self.disk.of(sector);
+        if phase == Phase::P5 && files.copied == Copied::No {
+            files.copied = Copied::Partly;
+        }
     }
 
     /// Sends an errand to the chain once it is durable that it is owed.
@@ -317,10 +335,7 @@ impl World {
         let event = match result {
             Ok(output) => Event::Succeeded { output },
             Err(failure) => {
-                let files = self.disk.of(sector);
-                if phase == Phase::P5 && files.copied == Copied::No {
-                    files.copied = Copied::Partly;
-                }
+                self.leave_partly_copied(sector, phase);
                 if failure.what == PANICKED {
                     self.see("an attempt panicked");
                     self.inputs.push_back(Input::Suspect);

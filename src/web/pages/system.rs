@@ -6,6 +6,7 @@ use axum::response::Response;
 
 use crate::config::Loaded;
 use crate::doctor::Examination;
+use crate::domain::isolation::Isolation;
 use crate::domain::units::SectorSize;
 use crate::engine::{EngineKind, ParametersState};
 use crate::telemetry::{self, Machine};
@@ -21,6 +22,7 @@ struct System {
     frame: Frame,
     version: &'static str,
     engine: &'static str,
+    isolation: &'static str,
     size: SectorSize,
     seal_proof: &'static str,
     listen: String,
@@ -45,6 +47,10 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         engine: match state.engine.kind() {
             EngineKind::Filecoin => "filecoin: the real proofs",
             EngineKind::Simulated => "simulated: no sector of it is real",
+        },
+        isolation: match state.engine.isolation() {
+            Isolation::Thread => "thread: an abort takes effect when the running phase ends",
+            Isolation::Process => "process: each has its own, and an abort kills it at once",
         },
         size,
         seal_proof: state.engine.seal_proof_name(size),

@@ -27,7 +27,9 @@ fn carry_out(command: &Command) -> Result<Done, Refusal> {
         }
         Command::RetryAll => Done::Retried(Vec::new()),
         Command::Redo { sector } => Done::Redone(*sector),
-        Command::Abort { sector } => Done::Aborted { sector: *sector, now: true },
+        Command::Abort { sector } => {
+            Done::Aborted { sector: *sector, stopped: vec![], awaited: vec![] }
+        }
         Command::PauseIntake => Done::IntakePaused,
         Command::ResumeIntake => Done::IntakeResumed,
         Command::PausePhase { phase } => Done::PhasePaused(*phase),

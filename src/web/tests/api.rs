@@ -172,7 +172,10 @@ fn commands_answer_with_what_they_did() {
                 Done::Retried(vec![retried(phase.unwrap_or(Phase::P2))])
             }
             Command::RetryAll => Done::Retried(vec![retried(Phase::P2)]),
-            Command::Abort { sector } => Done::Aborted { sector: *sector, now: false },
+            Command::Abort { sector } => {
+                let (stopped, awaited) = (vec![Phase::P5], vec![Phase::P4]);
+                Done::Aborted { sector: *sector, stopped, awaited }
+            }
             Command::Redo { sector } => Done::Redone(*sector),
             Command::CancelOrder { order } => Done::Cancelled(*order),
             Command::PauseIntake => Done::IntakePaused,
@@ -186,12 +189,13 @@ fn commands_answer_with_what_they_did() {
             }
         })
     };
+    let aborted = json!({ "aborted": 3, "now": false, "stopped": ["P5"], "awaited": ["P4"] });
     let cases = [
         ("sectors/3/retry", r#"{"phase":"P5"}"#, json!({ "retried": ["P5"] })),
         ("sectors/3/retry", "{}", json!({ "retried": ["P2"] })),
         ("sectors/3/retry", "", json!({ "retried": ["P2"] })),
         ("retry", "", json!({ "retried": [{ "sector": 3, "phase": "P2" }] })),
-        ("sectors/3/abort", "", json!({ "aborted": 3, "now": false })),
+        ("sectors/3/abort", "", aborted),
         ("sectors/3/redo", "", json!({ "redone": 3 })),
         ("orders/5/cancel", "", json!({ "cancelled": 5 })),
         ("intake/pause", "", json!({ "intake": "paused" })),

@@ -1,0 +1,153 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::*;
+use crate::domain::ids::ActorId;
+use crate::domain::sector::{Data, Seed};
+use crate::domain::units::Epoch;
+
+fn job(dir: &Path, number: u64, size: SectorSize) -> Job {
+    Job {
+        id: SectorId { miner: ActorId(1000), number: SectorNumber(number) },
+        size,
+        data: Data::CommittedCapacity,
+        cache: dir.to_path_buf(),
+        shared: dir.join("shared"),
+        replica: dir.join("sealed"),
+        stop: Stop::default(),
+    }
+}
+
+fn ticket() -> Ticket {
+    Ticket { epoch: Epoch(1), value: Bytes32([1; 32]) }
+}
+
+fn statement(job: &Job, commitments: Commitments) -> SealStatement {
+    let seed = Seed { epoch: Epoch(9), value: Bytes32([2; 32]) };
+    SealStatement { id: job.id, size: job.size, ticket: ticket(), seed, commitments }
+}
+
+fn failing(rule: SimulatedFailure) -> SimulatedEngine {
+    SimulatedEngine::new(SimulatedConfig { failures: vec![rule], ..Default::default() })
+}
+
+fn in_p1(times: u32, panic: bool) -> SimulatedFailure {
+    SimulatedFailure { sector: None, phase: Phase::P1, class: Class::Operator, times, panic }
+}
+
+#[test]
+fn a_simulated_sector_goes_all_the_way_and_marks_every_file() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    for size in SectorSize::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let job = job(dir.path(), 5, size);
+        engine.label(&job, &ticket(), &|_| {}).unwrap();
+        let commitments = engine.replicate(&job, &ticket()).unwrap();
+        assert_eq!(engine.replicate(&job, &ticket()).unwrap(), commitments);
+        let statement = statement(&job, commitments);
+        engine.prove_vanilla(&job, &statement).unwrap();
+        let proof = engine.prove_snark(&job, &statement).unwrap();
+        assert!(proof.0.starts_with(MARK) && !proof.0.len().is_multiple_of(192));
+        assert!(engine.verify_seal(&statement, &proof).unwrap());
+        let (cache, replica) = (job.cache.clone(), job.replica.clone());
+        let copy = StoredCopy { id: job.id, size, cache, replica };
+        engine.prove_stored(&copy, &commitments.comm_r).unwrap();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            assert!(bytes.starts_with(MARK));
+            assert!((1_000..=1_200).contains(&bytes.len()), "{}", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn p1_tells_of_as_many_layers_as_the_size_has() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    let dir = tempfile::tempdir().unwrap();
+    let told = Mutex::new(Vec::new());
+    let tell = |progress| told.lock().unwrap().push(progress);
+    engine.label(&job(dir.path(), 5, SectorSize::GiB32), &ticket(), &tell).unwrap();
+    let layers: Vec<_> = (0..=11).map(|done| Progress::Layers { done, of: 11 }).collect();
+    assert_eq!(told.into_inner().unwrap(), layers);
+}
+
+#[test]
+fn a_proof_of_another_statement_and_a_damaged_copy_are_refused() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    let dir = tempfile::tempdir().unwrap();
+    let job = job(dir.path(), 5, SectorSize::KiB2);
+    engine.label(&job, &ticket(), &|_| {}).unwrap();
+    let commitments = engine.replicate(&job, &ticket()).unwrap();
+    let good = statement(&job, commitments);
+    let mut other = good.clone();
+    other.seed.value = Bytes32([3; 32]);
+    assert!(!engine.verify_seal(&other, &proof_of(&good)).unwrap());
+
+    let copy = StoredCopy {
+        id: job.id,
+        size: job.size,
+        cache: job.cache.clone(),
+        replica: job.replica.clone(),
+    };
+    assert!(engine.prove_stored(&copy, &CommR(Bytes32([0; 32]))).is_err());
+    fs::write(job.cache.join("p_aux"), "x").unwrap();
+    let failure = engine.prove_stored(&copy, &commitments.comm_r).unwrap_err();
+    assert_eq!(failure.file, Some(job.cache.join("p_aux")));
+}
+
+#[test]
+fn a_phase_without_what_the_one_before_left_fails_and_names_it() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    let dir = tempfile::tempdir().unwrap();
+    let job = job(dir.path(), 5, SectorSize::KiB2);
+    let failure = engine.replicate(&job, &ticket()).unwrap_err();
+    assert_eq!(failure.class, Class::Sector);
+    assert_eq!(failure.file, Some(job.cache.join("sc-02-data-layer-1.dat")));
+}
+
+#[test]
+fn failures_are_counted_for_each_rule_and_sector_by_itself() {
+    let rules = vec![in_p1(2, false), SimulatedFailure { class: Class::Sector, ..in_p1(1, false) }];
+    let engine = SimulatedEngine::new(SimulatedConfig { failures: rules, ..Default::default() });
+    let dir = tempfile::tempdir().unwrap();
+    for number in [1, 2] {
+        let job = job(dir.path(), number, SectorSize::KiB2);
+        let classes: Vec<_> = (0..4)
+            .map(|_| engine.label(&job, &ticket(), &|_| {}).err().map(|failure| failure.class))
+            .collect();
+        let operator = Some(Class::Operator);
+        assert_eq!(classes, [operator, operator, Some(Class::Sector), None]);
+    }
+}
+
+#[test]
+fn a_rule_for_one_sector_leaves_the_others_alone() {
+    let rule = SimulatedFailure { sector: Some(SectorNumber(7)), ..in_p1(1, false) };
+    let engine = failing(rule);
+    let dir = tempfile::tempdir().unwrap();
+    engine.label(&job(dir.path(), 6, SectorSize::KiB2), &ticket(), &|_| {}).unwrap();
+    assert!(engine.label(&job(dir.path(), 7, SectorSize::KiB2), &ticket(), &|_| {}).is_err());
+}
+
+#[test]
+fn a_rule_strikes_as_often_where_each_attempt_is_played_by_itself() {
+    let engine = failing(in_p1(2, false));
+    let dir = tempfile::tempdir().unwrap();
+    let job = job(dir.path(), 1, SectorSize::KiB2);
+    let failed: Vec<_> = (0..3)
+        .map(|_| {
+            let player = SimulatedEngine::playing(engine.part(Phase::P1, job.id));
+            player.label(&job, &ticket(), &|_| {}).is_err()
+        })
+        .collect();
+    assert_eq!(failed, [true, true, false]);
+}
+
+#[test]
+fn a_panic_happens_as_often_as_asked_and_spoils_nothing_after_it() {
+    let engine = failing(in_p1(1, true));
+    let dir = tempfile::tempdir().unwrap();
+    let job = job(dir.path(), 1, SectorSize::KiB2);
+    let panicked = catch_unwind(AssertUnwindSafe(|| engine.label(&job, &ticket(), &|_| {})));
+    assert!(panicked.is_err());
+    engine.label(&job, &ticket(), &|_| {}).unwrap();
+}
