@@ -314,12 +314,14 @@ fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
     config.workers.iter().map(group).collect()
 }
 
-/// C2 is not started while the parameters are being made: it would hold a worker and only wait. It
-/// is started when they are missing, to say so with its failure.
+/// C2 is not started while the parameters are being made, or before they are brought: it would hold
+/// a worker and only wait. It is started when nothing but a Retry can help, to say so with its
+/// failure.
 fn awaited_parameters(engine: &dyn Engine) -> Option<String> {
     match engine.parameters() {
         ParametersState::Checking => Some("the parameters are being checked".to_owned()),
         ParametersState::Making { .. } => Some("the lab parameters are being made".to_owned()),
+        ParametersState::Awaited { failure } => Some(failure.what),
         ParametersState::NotNeeded
         | ParametersState::LabMade { .. }
         | ParametersState::Production { .. }

@@ -67,9 +67,33 @@ pub enum Command {
         /// For who reads the list of processes
         what: String,
     },
+    /// Show where the running box's Groth parameters stand; or fetch those of the trusted set-up
+    Params {
+        #[command(subcommand)]
+        order: Option<ParamsOrder>,
+    },
     #[command(flatten)]
     Ask(Request),
 }
+
+/// What is done about the parameters, whether or not a box runs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum ParamsOrder {
+    /// Fetch those of the trusted set-up, verified; what is there and right is kept, and a fetch
+    /// that was broken off goes on
+    #[command(after_help = FETCH_HELP)]
+    Fetch {
+        /// 2KiB, 8MiB, 512MiB, 32GiB or 64GiB; else the configuration's
+        #[arg(long, value_name = "SIZE")]
+        sector_size: Option<SectorSize>,
+        /// Those of WindowPoSt as well
+        #[arg(long)]
+        post: bool,
+    },
+}
+
+const FETCH_HELP: &str = "IPFS_GATEWAY names mirrors to ask first, with commas between. They go to \
+                          FIL_PROOFS_PARAMETER_CACHE, else to `parameters` in the data directory.";
 
 /// What is done with a journal. Nothing of it is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -196,8 +220,6 @@ pub enum Request {
         #[command(subcommand)]
         order: Option<OrphanOrder>,
     },
-    /// Show where the Groth parameters stand
-    Params,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

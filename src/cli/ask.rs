@@ -9,6 +9,14 @@ use super::client::Client;
 use super::verify::verify;
 use super::{Answer, Exit, Refusal, Request, print};
 
+/// Where the box's parameters stand.
+///
+/// # Errors
+/// If no sealbox answers, or it refuses.
+pub fn params(client: &Client) -> Result<Answer, Refusal> {
+    told(client.get("/api/v1/params", &[])?, print::parameters)
+}
+
 /// # Errors
 /// If the request means nothing, no sealbox answers, or it refuses.
 pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
@@ -109,7 +117,6 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             told(answer, |_| format!("{} is deleted", path.display()))
         }
         Request::Verify { sector, all: _ } => verify(client, *sector, &mut io::stderr()),
-        Request::Params => told(client.get("/api/v1/params", &[])?, print::parameters),
     }
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod doctor;
 mod exit;
+mod fetch;
 mod journal;
 mod print;
 #[cfg(test)]
@@ -23,7 +24,7 @@ use crate::config::{Config, ConfigErrors, Origin};
 use crate::domain::units::Seq;
 use crate::worker::apart;
 
-pub use args::{Cli, Command, DataDir, JournalCommand, Request};
+pub use args::{Cli, Command, DataDir, JournalCommand, ParamsOrder, Request};
 pub use exit::Exit;
 
 /// Reads the command line. Help, and what cannot be understood, end the process here: with 0, and
@@ -87,6 +88,13 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
             Ok(()) => return Exit::Done,
             Err(error) => Err(Refusal::new(Exit::Failed, error.to_string(), "")),
         },
+        Command::Params { order: None } => client_of(cli).and_then(|client| ask::params(&client)),
+        Command::Params { order: Some(ParamsOrder::Fetch { sector_size, post }) } => {
+            load_config(cli).map_err(Refusal::from).and_then(|config| {
+                let size = sector_size.unwrap_or(config.sector_size);
+                fetch::answer(&config, size, post)
+            })
+        }
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };
     report(cli.json, answer, &mut io::stdout(), &mut io::stderr())

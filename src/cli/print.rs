@@ -236,7 +236,7 @@ pub fn parameters(value: &Value) -> String {
             time(value.get("since")),
             cell(value.get("step"))
         ),
-        "missing" => {
+        "missing" | "awaited" => {
             let failure = value.get("failure");
             let mend = failure.and_then(|failure| failure.get("mend"));
             format!("no Groth parameters: {}; {}", cell(failure), cell(mend))

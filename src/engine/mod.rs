@@ -130,4 +130,6 @@ pub enum ParametersState {
     Making { step: String, since: Timestamp },
     /// Not there and not being made: C2 cannot run.
     Missing { failure: Failure },
+    /// Not there, and to be brought by a person: C2 goes on by itself when they are.
+    Awaited { failure: Failure },
 }

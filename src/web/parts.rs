@@ -246,7 +246,9 @@ pub fn parameters_words(parameters: &ParametersState) -> String {
             format!("The trusted set-up's, digest checked, in {}.", file.display())
         }
         ParametersState::Making { step, .. } => format!("Being made: {step}."),
-        ParametersState::Missing { failure } => format!("Missing: {failure}"),
+        ParametersState::Missing { failure } | ParametersState::Awaited { failure } => {
+            format!("Missing: {failure}")
+        }
     }
 }
 

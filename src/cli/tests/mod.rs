@@ -203,13 +203,30 @@ fn a_sector_is_given_up_only_with_a_yes() {
 }
 
 #[test]
+fn parameters_are_asked_for_or_fetched_by_the_same_word() {
+    assert_eq!(command("params"), Ok(Command::Params { order: None }));
+    let fetch = |sector_size, post| {
+        Ok(Command::Params { order: Some(ParamsOrder::Fetch { sector_size, post }) })
+    };
+    assert_eq!(command("params fetch"), fetch(None, false));
+    let size = Some(SectorSize::GiB32);
+    assert_eq!(command("params fetch --sector-size 32GiB --post"), fetch(size, true));
+    assert!(command("params fetch --sector-size 1GiB").unwrap_err().contains("expected 2KiB"));
+}
+
+#[test]
 fn the_state_of_the_parameters_is_told_in_words() {
-    let told = |value: Value| ask_of(Server::start(vec![(200, value)]), "params").0.unwrap().text;
+    let told = |value: Value| {
+        let server = Server::start(vec![(200, value)]);
+        ask::params(&Client::new(&server.url).unwrap()).unwrap().text
+    };
     let making = json!({ "state": "making", "step": "step 1 of 2", "since": 0 });
     assert!(told(making).contains("since 1970-01-01 00:00:00Z: step 1 of 2"));
     let failure = json!({ "class": "operator", "what": "gone", "mend": "bring them back" });
     let missing = told(json!({ "state": "missing", "failure": failure }));
     assert_eq!(missing, "no Groth parameters: gone; bring them back");
+    let failure = json!({ "class": "operator", "what": "gone", "mend": "bring them back" });
+    assert_eq!(told(json!({ "state": "awaited", "failure": failure })), missing);
     assert!(
         told(json!({ "state": "lab_made", "file": "/p", "bytes": 9 })).contains("/p (9 bytes)")
     );
@@ -233,8 +250,9 @@ fn no_box_is_said_plainly() {
     // Bound and let go again: nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let client = Client::new(&format!("http://{address}/")).unwrap();
-    for words in ["sectors", "pledge 1", "params", "tasks"] {
-        let refusal = ask::ask(&client, &request(words)).unwrap_err();
+    let asked = ["sectors", "pledge 1", "tasks"].map(|words| ask::ask(&client, &request(words)));
+    for answer in asked.into_iter().chain([ask::params(&client)]) {
+        let refusal = answer.unwrap_err();
         assert_eq!(refusal.exit, Exit::NotRunning);
         let said = refusal.to_string();
         assert!(said.starts_with(&format!("no sealbox answers at http://{address} (")), "{said}");
@@ -259,7 +277,7 @@ fn an_address_that_is_none_is_refused() {
         assert_eq!(Client::new(bad).unwrap_err().exit, Exit::Usage, "{bad}");
     }
     let client = Client::new("http://a b").unwrap();
-    assert_eq!(ask::ask(&client, &Request::Params).unwrap_err().exit, Exit::Usage);
+    assert_eq!(ask::params(&client).unwrap_err().exit, Exit::Usage);
 }
 
 #[test]

@@ -5,8 +5,9 @@
 //! written last and synced, that holds every file's size and BLAKE3. A file without a marker is
 //! trusted only with the trusted set-up's digest. Anything else is set aside, never deleted.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use storage_proofs_core::parameter_cache::{get_parameter_data_from_id, verify_production_entry};
@@ -39,6 +40,13 @@ pub enum Verdict {
     Production { bytes: u64 },
     /// Something is there that nobody vouches for.
     Untrusted { file: PathBuf, why: &'static str },
+}
+
+/// See [`ParameterFiles::appearance`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appearance {
+    bytes: u64,
+    modified: Option<SystemTime>,
 }
 
 /// Written last: what stands in it was whole and synced.
@@ -78,6 +86,13 @@ impl ParameterFiles {
 
     pub fn directory(&self) -> &Path {
         files::parent(&self.params)
+    }
+
+    /// How the parameters look from outside: two looks that differ have seen two files, or one
+    /// that grows.
+    pub fn appearance(&self) -> Option<Appearance> {
+        let metadata = fs::metadata(&self.params).ok()?;
+        Some(Appearance { bytes: metadata.len(), modified: metadata.modified().ok() })
     }
 
     /// Reads every byte of the parameters: about a second a gigabyte.
@@ -170,6 +185,23 @@ impl ParameterFiles {
         files::write_json(&self.marker, &marker)?;
         Ok(marker)
     }
+}
+
+/// One process at a time checks, makes or fetches the files of a circuit. The lock is the kernel's:
+/// it ends with the process that holds it, however that ends. `waiting` is called if it is taken.
+pub fn hold(lock: &Path, waiting: impl FnOnce()) -> Result<File, Failure> {
+    let failed = |error: std::io::Error| Failure::io("locking", lock, &error);
+    let opened =
+        File::options().create(true).truncate(false).write(true).open(lock).map_err(failed)?;
+    match opened.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            waiting();
+            opened.lock().map_err(failed)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    Ok(opened)
 }
 
 impl Digest {

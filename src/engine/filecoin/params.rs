@@ -1,26 +1,28 @@
 //! The Groth parameters: found, checked, or made in this lab, on a thread of their own.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use filecoin_proofs::constants::{
-    DefaultPieceHasher, SectorShape2KiB, SectorShape8MiB, SectorShape512MiB,
-};
-use filecoin_proofs::parameters::public_params;
-use filecoin_proofs::types::MerkleTreeTrait;
-use rand_08::rngs::OsRng;
-use storage_proofs_core::compound_proof::CompoundProof;
-use storage_proofs_core::parameter_cache::CacheableParameters;
-use storage_proofs_porep::stacked::{StackedCircuit, StackedCompound, StackedDrg};
-
-use super::parameter_files::{ParameterFiles, Verdict};
-use super::{Hooks, registered};
+use super::Hooks;
+use super::lab_made::{Wanted, generate, measured};
+use super::parameter_files::{Appearance, ParameterFiles, Verdict, hold};
+use super::trusted::seal_files;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::units::{ByteSize, SectorSize, Timestamp};
 use crate::engine::{ParametersState, files};
+
+/// How often a file that is awaited is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Whether a thread is there that looks, or will.
+#[derive(Debug, PartialEq, Eq)]
+enum Looker {
+    IsThere,
+    IsGone,
+}
 
 /// The parameters of one sector size. Made once a size and shared.
 pub struct Parameters {
@@ -51,8 +53,9 @@ impl Parameters {
     /// the reason. If they were missing before, they are looked for once more: whoever asks again
     /// has had the chance to mend it.
     pub fn wait(self: &Arc<Self>) -> Result<(), Failure> {
-        if self.begin_again() {
-            self.spawn();
+        match self.look_again() {
+            Looker::IsThere => {}
+            Looker::IsGone => self.spawn(),
         }
         let mut state = self.lock_state();
         loop {
@@ -60,7 +63,9 @@ impl Parameters {
                 ParametersState::NotNeeded
                 | ParametersState::LabMade { .. }
                 | ParametersState::Production { .. } => return Ok(()),
-                ParametersState::Missing { failure } => return Err(failure.clone()),
+                ParametersState::Missing { failure } | ParametersState::Awaited { failure } => {
+                    return Err(failure.clone());
+                }
                 ParametersState::Checking | ParametersState::Making { .. } => {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -68,19 +73,24 @@ impl Parameters {
         }
     }
 
-    /// From missing to checking: true for exactly one of those who ask at once.
-    fn begin_again(&self) -> bool {
+    /// From missing to checking. The looker is gone for exactly one of those who ask at once.
+    fn look_again(&self) -> Looker {
         let mut state = self.lock_state();
         match *state {
             ParametersState::Missing { .. } => {
                 *state = ParametersState::Checking;
-                true
+                Looker::IsGone
+            }
+            ParametersState::Awaited { .. } => {
+                *state = ParametersState::Checking;
+                self.changed.notify_all();
+                Looker::IsThere
             }
             ParametersState::NotNeeded
             | ParametersState::Checking
             | ParametersState::LabMade { .. }
             | ParametersState::Production { .. }
-            | ParametersState::Making { .. } => false,
+            | ParametersState::Making { .. } => Looker::IsThere,
         }
     }
 
@@ -90,12 +100,10 @@ impl Parameters {
         let this = Arc::clone(self);
         let work = move || {
             (this.hooks.thread_started)();
-            let outcome = catch_unwind(AssertUnwindSafe(|| this.find_or_make()));
-            this.set(match outcome {
-                Ok(Ok(ready)) => ready,
-                Ok(Err(failure)) => ParametersState::Missing { failure },
-                Err(panic) => ParametersState::Missing { failure: panicked(&*panic) },
-            });
+            match seal_files(this.size) {
+                Ok(files) => this.look(&files, LOOK_EVERY),
+                Err(failure) => this.set(ParametersState::Missing { failure }),
+            }
         };
         if let Err(error) = std::thread::Builder::new().name("parameters".to_owned()).spawn(work) {
             let failure = Failure::new(
@@ -105,6 +113,45 @@ impl Parameters {
             )
             .detail(error.to_string());
             self.set(ParametersState::Missing { failure });
+        }
+    }
+
+    /// Looks until they are there, or nothing but a Retry can help.
+    fn look(&self, files: &ParameterFiles, every: Duration) {
+        loop {
+            let before = files.appearance();
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.find_or_make(files)));
+            let found = match outcome {
+                Ok(Ok(found)) => found,
+                Ok(Err(failure)) => ParametersState::Missing { failure },
+                Err(panic) => ParametersState::Missing { failure: panicked(&*panic) },
+            };
+            let awaited = is_awaited(&found);
+            self.set(found);
+            if !awaited {
+                return;
+            }
+            self.await_change(files, before, every);
+        }
+    }
+
+    /// Until something else lies there and does not grow any more, or somebody asks.
+    fn await_change(&self, files: &ParameterFiles, before: Option<Appearance>, every: Duration) {
+        let mut last = before;
+        loop {
+            let waiting = self.lock_state();
+            let waited = self.changed.wait_timeout_while(waiting, every, |now| is_awaited(now));
+            let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !is_awaited(&state) {
+                return;
+            }
+            drop(state);
+            let now = files.appearance();
+            if now != before && now == last {
+                self.set(ParametersState::Checking);
+                return;
+            }
+            last = now;
         }
     }
 
@@ -120,21 +167,20 @@ impl Parameters {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find_or_make(&self) -> Result<ParametersState, Failure> {
-        let files = files_of(self.size)?;
+    fn find_or_make(&self, files: &ParameterFiles) -> Result<ParametersState, Failure> {
         let directory = files.directory();
         fs::create_dir_all(directory)
             .map_err(|error| Failure::io("making the parameters' directory", directory, &error))?;
         if !self.size.allows_lab_parameters() {
-            return find_production(&files, self.size);
+            return find_production(files, self.size);
         }
-        let _held = self.lock_against_other_processes(&files)?;
+        let _held = self.lock_against_other_processes(files)?;
         match files.inspect()? {
             Verdict::LabMade { bytes } => {
-                Ok(ParametersState::LabMade { file: files.params, bytes })
+                Ok(ParametersState::LabMade { file: files.params.clone(), bytes })
             }
             Verdict::Production { bytes } => {
-                Ok(ParametersState::Production { file: files.params, bytes })
+                Ok(ParametersState::Production { file: files.params.clone(), bytes })
             }
             Verdict::LabMadeWithoutKeys { .. } => self.make_keys(files),
             Verdict::Absent => self.make(files),
@@ -146,48 +192,33 @@ impl Parameters {
         }
     }
 
-    /// One process at a time checks or makes the files of a size. The lock is the kernel's: it
-    /// ends with the process that holds it, however that ends.
     fn lock_against_other_processes(&self, files: &ParameterFiles) -> Result<File, Failure> {
-        let failed = |error: std::io::Error| Failure::io("locking", &files.lock, &error);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&files.lock)
-            .map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                self.step("waiting for another sealbox that is checking or making them");
-                lock.lock().map_err(failed)?;
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        Ok(lock)
+        hold(&files.lock, || {
+            self.step("waiting for another sealbox that is checking, making or fetching them");
+        })
     }
 
-    fn make(&self, files: ParameterFiles) -> Result<ParametersState, Failure> {
+    fn make(&self, files: &ParameterFiles) -> Result<ParametersState, Failure> {
         self.step(&format!(
             "generating lab parameters for {} sectors, {}",
             self.size,
             measured(self.size)
         ));
-        generate(self.size, Wanted::All, &files)?;
+        generate(self.size, Wanted::All, files)?;
         self.finish(files)
     }
 
-    fn make_keys(&self, files: ParameterFiles) -> Result<ParametersState, Failure> {
+    fn make_keys(&self, files: &ParameterFiles) -> Result<ParametersState, Failure> {
         self.step("deriving the verifying key from the parameters");
         files.set_aside(&[&files.verifying_key, &files.metadata], now())?;
-        generate(self.size, Wanted::Keys, &files)?;
+        generate(self.size, Wanted::Keys, files)?;
         self.finish(files)
     }
 
-    fn finish(&self, files: ParameterFiles) -> Result<ParametersState, Failure> {
+    fn finish(&self, files: &ParameterFiles) -> Result<ParametersState, Failure> {
         self.step("syncing the files and taking their digests");
         let marker = files.mark(self.size, now())?;
-        Ok(ParametersState::LabMade { file: files.params, bytes: marker.params.bytes })
+        Ok(ParametersState::LabMade { file: files.params.clone(), bytes: marker.params.bytes })
     }
 
     fn step(&self, step: &str) {
@@ -197,32 +228,11 @@ impl Parameters {
             | ParametersState::Checking
             | ParametersState::LabMade { .. }
             | ParametersState::Production { .. }
-            | ParametersState::Missing { .. } => now(),
+            | ParametersState::Missing { .. }
+            | ParametersState::Awaited { .. } => now(),
         };
         self.set(ParametersState::Making { step: step.to_owned(), since });
     }
-}
-
-/// What to expect, as measured on two cores.
-fn measured(size: SectorSize) -> &'static str {
-    match size {
-        SectorSize::KiB2 => "9 to 12 minutes on two cores, 5.2 GB of memory",
-        SectorSize::MiB8 => "about 13 minutes on two cores, 7.2 GB of memory",
-        SectorSize::MiB512 => "longer than the 13 minutes of 8 MiB, and more than 7.2 GB of memory",
-        SectorSize::GiB32 | SectorSize::GiB64 => "never",
-    }
-}
-
-fn files_of(size: SectorSize) -> Result<ParameterFiles, Failure> {
-    let params = registered::seal_proof(size).cache_params_path().map_err(|error| {
-        Failure::new(
-            Class::Operator,
-            "the proofs library has no name for this size's parameters",
-            "report this as a bug of sealbox",
-        )
-        .detail(format!("{error:#}"))
-    })?;
-    Ok(ParameterFiles::beside(params))
 }
 
 /// Parameters that lie in a directory, looked at without reading them.
@@ -244,7 +254,7 @@ pub enum Found {
 /// # Errors
 /// The directory cannot be read.
 pub fn find_parameters(dir: &Path, size: SectorSize) -> Result<Found, Failure> {
-    let files = files_of(size)?;
+    let files = seal_files(size)?;
     let here = |file: &Path| file.file_name().map_or_else(|| dir.to_path_buf(), |n| dir.join(n));
     let Some(bytes) = files::length(&here(&files.params))?.map(ByteSize) else {
         return Ok(Found::Absent);
@@ -255,89 +265,44 @@ pub fn find_parameters(dir: &Path, size: SectorSize) -> Result<Found, Failure> {
     })
 }
 
-/// The two production sizes take the trusted set-up's parameters or none.
+/// The two production sizes take the trusted set-up's parameters or none. Bringing them takes
+/// hours, mostly by another process: they are awaited, and nobody need say that they have come.
 fn find_production(files: &ParameterFiles, size: SectorSize) -> Result<ParametersState, Failure> {
-    let fetch = format!(
-        "fetch the trusted set-up's parameters for {size} into {} (`lotus fetch-params {}` with \
-         FIL_PROOFS_PARAMETER_CACHE set to it), then retry",
-        files.directory().display(),
-        size.name()
-    );
-    match files.inspect()? {
+    let fetch = format!("`sealbox params fetch --sector-size {}`", size.name());
+    let (what, mend, file) = match files.inspect()? {
         Verdict::Production { bytes } => {
-            Ok(ParametersState::Production { file: files.params.clone(), bytes })
+            return Ok(ParametersState::Production { file: files.params.clone(), bytes });
         }
-        Verdict::Absent => Err(Failure::new(
-            Class::Operator,
+        Verdict::Absent => (
             format!("the Groth parameters for {size} sectors are missing"),
-            fetch,
-        )
-        .at(&files.params)),
-        Verdict::LabMade { .. } | Verdict::LabMadeWithoutKeys { .. } => Err(Failure::new(
-            Class::Operator,
+            format!("fetch the trusted set-up's: {fetch}"),
+            files.params.clone(),
+        ),
+        Verdict::LabMade { .. } | Verdict::LabMadeWithoutKeys { .. } => (
             format!("lab-made parameters are refused for {size} sectors"),
-            format!("move them away and {fetch}"),
-        )
-        .at(&files.params)),
-        Verdict::Untrusted { file, .. } => Err(Failure::new(
-            Class::Operator,
-            "this parameter file does not have the trusted set-up's digest",
-            format!("move it away and {fetch}"),
-        )
-        .at(file)),
-    }
-}
-
-enum Wanted {
-    All,
-    Keys,
-}
-
-fn generate(size: SectorSize, wanted: Wanted, files: &ParameterFiles) -> Result<(), Failure> {
-    let made = match size {
-        SectorSize::KiB2 => generate_with_shape::<SectorShape2KiB>(size, wanted),
-        SectorSize::MiB8 => generate_with_shape::<SectorShape8MiB>(size, wanted),
-        SectorSize::MiB512 => generate_with_shape::<SectorShape512MiB>(size, wanted),
-        SectorSize::GiB32 | SectorSize::GiB64 => {
-            Err(anyhow::anyhow!("lab parameters are refused for {size}"))
-        }
+            format!("move them away and fetch the trusted set-up's: {fetch}"),
+            files.params.clone(),
+        ),
+        Verdict::Untrusted { file, .. } => (
+            "this parameter file does not have the trusted set-up's digest".to_owned(),
+            format!("fetch the right one: {fetch} sets this one aside"),
+            file,
+        ),
     };
-    made.map_err(|error| {
-        Failure::new(
-            Class::Operator,
-            "the lab parameters could not be made",
-            "see that the disk has 2 GB free and the box the memory it takes, then retry",
-        )
-        .at(files.directory())
-        .detail(format!("{error:#}"))
-    })
+    let mend = format!("{mend}; sealbox goes on by itself when they are there");
+    Ok(ParametersState::Awaited { failure: Failure::new(Class::Operator, what, mend).at(file) })
 }
 
-/// Makes what is missing through the library's own cache, so that the names and the format are
-/// its own. Dropping the result unmaps it; C2 maps the file again.
-fn generate_with_shape<Tree: 'static + MerkleTreeTrait>(
-    size: SectorSize,
-    wanted: Wanted,
-) -> anyhow::Result<()> {
-    type Compound<Tree> = StackedCompound<Tree, DefaultPieceHasher>;
-    type Scheme<'a, Tree> = StackedDrg<'a, Tree, DefaultPieceHasher>;
-    type Circuit<Tree> = StackedCircuit<Tree, DefaultPieceHasher>;
-
-    let public = public_params::<Tree>(&registered::seal_proof(size).as_v1_config())?;
-    let circuit = || {
-        <Compound<Tree> as CompoundProof<'_, Scheme<'_, Tree>, Circuit<Tree>>>::blank_circuit(
-            &public,
-        )
-    };
-    Compound::<Tree>::get_param_metadata(circuit(), &public)?;
-    match wanted {
-        Wanted::All => {
-            Compound::<Tree>::get_groth_params(Some(&mut OsRng), circuit(), &public)?;
-        }
-        Wanted::Keys => {}
+fn is_awaited(state: &ParametersState) -> bool {
+    match state {
+        ParametersState::Awaited { .. } => true,
+        ParametersState::NotNeeded
+        | ParametersState::Checking
+        | ParametersState::LabMade { .. }
+        | ParametersState::Production { .. }
+        | ParametersState::Making { .. }
+        | ParametersState::Missing { .. } => false,
     }
-    Compound::<Tree>::get_verifying_key(None::<&mut OsRng>, circuit(), &public)?;
-    Ok(())
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
@@ -354,94 +319,10 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     .detail(message)
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::time::{Duration, Instant};
-
-    use super::*;
-
-    fn in_directory(dir: &Path) -> ParameterFiles {
-        ParameterFiles::beside(dir.join("v28-x.params"))
-    }
-
-    fn not_started(hooks: Hooks) -> Parameters {
-        let state = Mutex::new(ParametersState::Checking);
-        Parameters { size: SectorSize::KiB2, state, changed: Condvar::new(), hooks }
-    }
-
-    #[test]
-    fn a_production_size_without_parameters_says_where_to_get_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = in_directory(dir.path());
-        let failure = find_production(&files, SectorSize::GiB32).unwrap_err();
-        assert_eq!(failure.class, Class::Operator);
-        assert_eq!(failure.file.as_ref(), Some(&files.params));
-        assert!(failure.mend.contains("lotus fetch-params 32GiB"));
-    }
-
-    #[test]
-    fn a_production_size_refuses_lab_made_and_unknown_parameters() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = in_directory(dir.path());
-        for file in [&files.params, &files.verifying_key, &files.metadata] {
-            fs::write(file, "x").unwrap();
-        }
-        let failure = find_production(&files, SectorSize::GiB64).unwrap_err();
-        assert!(failure.what.contains("digest"), "{failure}");
-        files.mark(SectorSize::KiB2, now()).unwrap();
-        let failure = find_production(&files, SectorSize::GiB64).unwrap_err();
-        assert!(failure.what.contains("lab-made"), "{failure}");
-        assert!(generate(SectorSize::GiB64, Wanted::All, &files).is_err());
-    }
-
-    #[test]
-    fn a_second_process_waits_for_the_first_and_says_so() {
-        let dir = tempfile::tempdir().unwrap();
-        let files = in_directory(dir.path());
-        let first = not_started(Hooks::default()).lock_against_other_processes(&files).unwrap();
-
-        let changes = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&changes);
-        let parameters_changed = Arc::new(move || {
-            counted.fetch_add(1, Ordering::SeqCst);
-        });
-        let second = Arc::new(not_started(Hooks { parameters_changed, ..Hooks::default() }));
-        let waiting = {
-            let (second, files) = (Arc::clone(&second), files.clone());
-            std::thread::spawn(move || second.lock_against_other_processes(&files).map(drop))
-        };
-        let limit = Instant::now() + Duration::from_secs(10);
-        while changes.load(Ordering::SeqCst) == 0 {
-            assert!(Instant::now() < limit, "the second never said that it waits");
-            std::thread::yield_now();
-        }
-        match second.state() {
-            ParametersState::Making { step, .. } => assert!(step.contains("another sealbox")),
-            other => panic!("{other:?}"),
-        }
-        drop(first);
-        waiting.join().unwrap().unwrap();
-    }
-
-    #[test]
-    fn a_waiter_is_let_go_and_only_one_of_many_looks_again() {
-        let parameters = Arc::new(not_started(Hooks::default()));
-        let waiting = {
-            let parameters = Arc::clone(&parameters);
-            std::thread::spawn(move || parameters.wait())
-        };
-        parameters.set(ParametersState::LabMade { file: "f".into(), bytes: 1 });
-        assert_eq!(waiting.join().unwrap(), Ok(()));
-        let failure = Failure::new(Class::Operator, "what", "mend");
-        parameters.set(ParametersState::Missing { failure });
-        assert!(parameters.begin_again());
-        assert!(!parameters.begin_again());
-    }
-}
+mod tests;

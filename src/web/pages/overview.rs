@@ -175,7 +175,9 @@ fn parameters(state: ParametersState) -> (Option<Making>, Option<Failure>) {
             let step = "looking for parameters and checking them".to_owned();
             (Some(Making { step, since: None }), None)
         }
-        ParametersState::Missing { failure } => (None, Some(failure)),
+        ParametersState::Missing { failure } | ParametersState::Awaited { failure } => {
+            (None, Some(failure))
+        }
         ParametersState::NotNeeded
         | ParametersState::LabMade { .. }
         | ParametersState::Production { .. } => (None, None),

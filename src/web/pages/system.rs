@@ -76,7 +76,8 @@ fn parameters_bytes(parameters: &ParametersState) -> Option<u64> {
         ParametersState::NotNeeded
         | ParametersState::Checking
         | ParametersState::Making { .. }
-        | ParametersState::Missing { .. } => None,
+        | ParametersState::Missing { .. }
+        | ParametersState::Awaited { .. } => None,
     }
 }
 
@@ -85,6 +86,6 @@ fn parameters_class(parameters: &ParametersState) -> &'static str {
         ParametersState::NotNeeded => "later",
         ParametersState::LabMade { .. } | ParametersState::Production { .. } => "done",
         ParametersState::Checking | ParametersState::Making { .. } => "run",
-        ParametersState::Missing { .. } => "fail",
+        ParametersState::Missing { .. } | ParametersState::Awaited { .. } => "fail",
     }
 }

@@ -286,10 +286,13 @@ fn parameters_being_made_are_seen_and_missing_ones_ask_for_a_person() {
     assert!(words(&html, "#parameters").contains("C2 (phase P4) waits for them"));
     assert!(words(&html, "#first-run").contains("labelling starts without them"));
     let failure = Failure::new(Class::Operator, "no parameters", "fetch them");
-    site.parameters = ParametersState::Missing { failure };
-    let html = site.get("/").html();
-    assert!(words(&html, "#attention").contains("The parameters need you"));
-    assert!(words(&html, "#attention").contains("fetch them"));
+    let awaited = ParametersState::Awaited { failure: failure.clone() };
+    for not_there in [ParametersState::Missing { failure }, awaited] {
+        site.parameters = not_there;
+        let html = site.get("/").html();
+        assert!(words(&html, "#attention").contains("The parameters need you"));
+        assert!(words(&html, "#attention").contains("fetch them"));
+    }
 }
 
 #[test]
