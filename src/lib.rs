@@ -10,6 +10,8 @@ pub mod durable;
 pub mod engine;
 pub mod failpoint;
 pub mod logs;
+pub mod notify;
+pub mod reload;
 pub mod scheduler;
 pub mod stop;
 pub mod storage;

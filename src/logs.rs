@@ -10,7 +10,7 @@ use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// How many days of log files are kept.
 const DAYS_KEPT: usize = 30;
@@ -26,6 +26,8 @@ pub enum LogError {
     Files { dir: String, source: InitError },
     #[error("the log directory {dir} cannot be made ({source}): see who owns the one above it")]
     Directory { dir: String, source: std::io::Error },
+    #[error("the log filter cannot be changed any more ({0}): start sealbox again")]
+    Fixed(#[from] reload::Error),
     #[error("logging was set up twice ({0}): this is a bug, report it")]
     Twice(#[from] TryInitError),
 }
@@ -37,6 +39,24 @@ pub enum LogError {
 pub fn check_filter(filter: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(filter)
         .map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
+}
+
+/// What is logged, to be changed while the process runs. A clone is the same.
+#[derive(Debug, Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Of no log at all.
+    #[cfg(test)]
+    pub fn of_nothing() -> Self {
+        Self(reload::Layer::new(EnvFilter::default()).1)
+    }
+
+    /// # Errors
+    /// A filter that does not parse. Nothing has changed then.
+    pub fn change(&self, filter: &str) -> Result<(), LogError> {
+        Ok(self.0.reload(check_filter(filter)?)?)
+    }
 }
 
 /// Sets logging up for an attempt's process: one line a record to standard error, as the box reads
@@ -55,7 +75,7 @@ pub fn set_up_for_attempt(filter: &str) -> Result<(), LogError> {
 ///
 /// # Errors
 /// A filter that does not parse; a directory that cannot be written.
-pub fn set_up(dir: &Path, filter: &str) -> Result<WorkerGuard, LogError> {
+pub fn set_up(dir: &Path, filter: &str) -> Result<(WorkerGuard, LogFilter), LogError> {
     std::fs::create_dir_all(dir)
         .map_err(|source| LogError::Directory { dir: dir.display().to_string(), source })?;
     let files = RollingFileAppender::builder()
@@ -75,10 +95,11 @@ pub fn set_up(dir: &Path, filter: &str) -> Result<WorkerGuard, LogError> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_filter(for_people);
+    let (filter, handle) = reload::Layer::new(check_filter(filter)?);
     tracing_subscriber::registry()
-        .with(check_filter(filter)?)
+        .with(filter)
         .with(terminal)
         .with(fmt::layer().json().with_current_span(true).with_span_list(false).with_writer(writer))
         .try_init()?;
-    Ok(guard)
+    Ok((guard, LogFilter(handle)))
 }

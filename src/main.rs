@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use sealbox::app;
 use sealbox::cli::{self, Exit, Refusal};
-use sealbox::config::Config;
+use sealbox::config::{Config, Origin};
 use sealbox::engine::filecoin::settings;
 use sealbox::failpoint;
 use sealbox::logs;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     cli::dispatch(&cli, run).into()
 }
 
-fn run(config: Config) -> Result<(), Refusal> {
+fn run(config: Config, origin: Origin) -> Result<(), Refusal> {
     let parents = config.data_dir.join("parents");
     let is_set = |key: &str| std::env::var_os(key).is_some();
     let variables = settings::prepare(&config.parameters, &parents, is_set);
@@ -27,9 +27,9 @@ fn run(config: Config) -> Result<(), Refusal> {
     let cannot = |why: &dyn std::error::Error, exit| {
         Refusal::new(exit, format!("sealbox cannot run: {why}"), "")
     };
-    let log = logs::set_up(&app::log_dir(&config.data_dir), &config.log)
+    let (log, filter) = logs::set_up(&app::log_dir(&config.data_dir), &config.log)
         .map_err(|error| cannot(&error, Exit::Failed))?;
-    let then = app::run(config).map_err(|error| {
+    let then = app::run(config, origin, filter).map_err(|error| {
         let exit = if error.is_occupied() { Exit::Busy } else { Exit::Failed };
         cannot(&error, exit)
     })?;

@@ -1,6 +1,7 @@
 //! Start, stop, wire together.
 
 mod roots;
+mod service;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -14,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::chain::Chain;
 use crate::chain::lab::Lab;
-use crate::config::{ChainConfig, Config, EngineConfig};
-use crate::doctor::{self, Doctor};
+use crate::config::{ChainConfig, Config, EngineConfig, Loaded, Origin};
+use crate::doctor::Doctor;
 use crate::domain::admission::Room;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::isolation::Isolation;
@@ -28,10 +29,14 @@ use crate::engine::filecoin::{FilecoinEngine, Hooks};
 use crate::engine::isolated::{Inner, Isolated};
 use crate::engine::simulated::SimulatedEngine;
 use crate::engine::{Engine, EngineKind, ParametersState};
+use crate::logs::LogFilter;
+use crate::notify::{self, Notify};
+use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
 use crate::scheduler::core::{Cause, Core, Past, Settings};
 use crate::scheduler::input::Input;
 use crate::scheduler::messenger::Messenger;
+use crate::scheduler::pulse::Pulse;
 use crate::scheduler::run::{Clock, Scheduler, Then};
 use crate::scheduler::view::DiskView;
 use crate::storage::disk::ensure_dir_writable;
@@ -82,12 +87,13 @@ impl StartError {
     }
 }
 
-/// Runs the box until it is told to stop, or has to be replaced by a fresh process.
+/// Runs the box until it is told to stop, or has to be replaced by a fresh process. `origin` is
+/// where the configuration came from, and `log` what of it the log goes by: both for a reload.
 ///
 /// # Errors
 /// What keeps it from starting; nothing was changed then but new directories, and the files that
 /// say whose they are.
-pub fn run(config: Config) -> Result<Then, StartError> {
+pub fn run(config: Config, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
     panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -95,10 +101,11 @@ pub fn run(config: Config) -> Result<Then, StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Threads)?;
-    runtime.block_on(run_box(Arc::new(config)))
+    runtime.block_on(run_box(Arc::new(config), origin, log))
 }
 
-async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
+async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
+    let notify = Notify::from_environment();
     ensure_dir_writable(&config.data_dir)?;
     // Before the store: a start that fails here leaves the last stop as clean as it was.
     let listener = listen(config.listen).await?;
@@ -108,8 +115,10 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let (web_stop_sender, mut web_stop) = watch::channel(false);
     let stopped = async move { drop(web_stop.wait_for(|stop| *stop).await) };
     let web = tokio::spawn(web::serve(listener, front, stopped));
+    let telling = tokio::spawn(service::tell_opening(notify.clone(), Arc::clone(&opening)));
     // On this thread, which serves nothing.
     let (store, mut recovered) = OpenOptions::new(&config.data_dir).opening(opening).open()?;
+    telling.abort();
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
@@ -142,8 +151,9 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
-    let keep_free = config.scratch_keep_free_bytes;
-    tokio::spawn(watch_mounts(disks.clone(), keep_free, input_sender.clone()));
+    let started = Loaded { config: config.clone(), at: clock(), needs_restart: Vec::new() };
+    let (loaded_sender, loaded) = watch::channel(started);
+    tokio::spawn(watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
@@ -157,6 +167,16 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     });
     let crew = Crew::start(core.workers(), &priority, &tools, &input_sender);
     let crew = Arc::new(crew.map_err(StartError::Threads)?);
+    let handle = Handle::new(ask_sender, view_receiver);
+    let reload_parts = reload::Parts {
+        origin,
+        handle: handle.clone(),
+        copy_limit: tools.copy_limit.clone(),
+        log,
+        notify: notify.clone(),
+        clock: clock.clone(),
+    };
+    let reload = Reload::new(reload_parts, loaded_sender);
     let checks = Checks::start(&Parts {
         tools,
         reader: reader.clone(),
@@ -187,25 +207,27 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
         stop,
         sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
         grace: config.shutdown_grace,
+        pulse: Pulse::new(notify, notify::watchdog()),
     };
-    let doctor = Doctor::new(config.clone());
+    let doctor = Doctor::new(loaded.clone());
     doctor.look();
     let orphans = Orphans::new(roots, config.miner, reader.clone());
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(stop_on_signal(stop_sender));
+    tokio::spawn(service::reload_on_hangup(reload.clone()));
     pages.take_over(web::router(WebState {
         orphans,
         doctor,
-        handle: Handle::new(ask_sender, view_receiver),
+        handle,
         reader,
         engine,
         disks,
-        changes: unseen_changes([parameters, checks.changes()], progress.clone()),
+        changes: unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
         checks,
         progress,
         paths: paths(&config),
         listen: config.listen,
-        settings: serde_json::to_string_pretty(&*config).unwrap_or_default(),
+        reload,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;
@@ -264,7 +286,6 @@ fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
 }
 
 fn settings(config: &Config, engine: &dyn Engine) -> Settings {
-    let limit = |(size, limit): (&_, &u32)| (*size, u64::from(*limit));
     Settings {
         miner: config.miner,
         sector_size: config.sector_size,
@@ -272,18 +293,16 @@ fn settings(config: &Config, engine: &dyn Engine) -> Settings {
             EngineKind::Filecoin => false,
             EngineKind::Simulated => true,
         },
-        max_outstanding: config.max_outstanding.iter().map(limit).collect(),
-        max_outstanding_in_all: config.max_outstanding_in_all.map(u64::from),
-        auto_pledge: config.auto_pledge,
-        needs: Arc::new(doctor::needs(config)),
         machine: Some(telemetry::usable(&config.machine)),
         isolation: engine.isolation(),
+        limits: reload::limits(config),
     }
 }
 
 /// A box that could never finish a sector of its size says so before the first hour is spent.
 fn never_fits(settings: &Settings) -> Option<Failure> {
-    let what = settings.needs.never_fits(settings.sector_size, settings.machine.as_ref()?)?;
+    let what =
+        settings.limits.needs.never_fits(settings.sector_size, settings.machine.as_ref()?)?;
     let mend = "set another `sector_size`, or say in `[machine]` and `[[need]]` what is right here";
     Some(Failure::new(Class::Operator, what, mend))
 }
@@ -329,6 +348,7 @@ async fn watch_parameters(
 /// Counts up when something changes that no view tells, the progress at most once a second.
 fn unseen_changes(
     of: [watch::Receiver<u64>; 2],
+    mut loaded: watch::Receiver<Loaded>,
     progress: Arc<ProgressBoard>,
 ) -> watch::Receiver<u64> {
     let (changes, changed) = watch::channel(0u64);
@@ -340,6 +360,12 @@ fn unseen_changes(
             }
         });
     }
+    let by_reload = changes.clone();
+    tokio::spawn(async move {
+        while loaded.changed().await.is_ok() {
+            by_reload.send_modify(|count| *count += 1);
+        }
+    });
     tokio::spawn(async move { progress.wake(&changes).await });
     changed
 }
@@ -347,11 +373,12 @@ fn unseen_changes(
 /// Tells the scheduler whenever a mount stops answering, or answers again.
 async fn watch_mounts(
     mut disks: watch::Receiver<Vec<DiskView>>,
-    keep_free: u64,
+    mut loaded: watch::Receiver<Loaded>,
     inputs: mpsc::UnboundedSender<Input>,
 ) {
     let mut before = telemetry::Holds::default();
     loop {
+        let keep_free = loaded.borrow_and_update().config.scratch_keep_free_bytes;
         let now = telemetry::holds(&disks.borrow_and_update(), keep_free);
         if now != before {
             if now.inputs().into_iter().any(|input| inputs.send(input).is_err()) {
@@ -359,7 +386,11 @@ async fn watch_mounts(
             }
             before = now;
         }
-        if disks.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = disks.changed() => changed,
+            changed = loaded.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }

@@ -192,6 +192,8 @@ pub enum Request {
     },
     /// Pause the intake and every phase: what runs may end, and the box comes to rest
     Drain,
+    /// Have the box read its configuration file again, and put into effect what needs no restart
+    Reload,
     /// Issue no more of an order; its sectors that were begun go on
     Cancel {
         /// The order's number

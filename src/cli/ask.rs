@@ -85,6 +85,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         Request::Resume { phase: None, all: false } => {
             told(client.post("/api/v1/intake/resume", &json!({}))?, |_| "intake goes on".to_owned())
         }
+        Request::Reload => told(client.post("/api/v1/reload", &json!({}))?, print::reloaded),
         Request::Cancel { order } => {
             let answer = client.post(&format!("/api/v1/orders/{order}/cancel"), &json!({}))?;
             told(answer, |_| format!("the rest of order {order} is cancelled"))

@@ -163,12 +163,19 @@ impl Client {
     }
 }
 
-/// The box's own words (RFC 9457, with `mend` added).
+/// The box's own words (RFC 9457, with `mend` added, and `problems` where a configuration is wrong).
 fn refusal(status: u16, problem: &Value) -> Refusal {
     let text = |name: &str| problem.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
     let what = text("detail").or(text("title")).unwrap_or("the box refused");
-    let exit = if status == 404 { Exit::NotFound } else { Exit::Failed };
-    Refusal::new(exit, what, text("mend").unwrap_or_default())
+    let problems = problem.get("problems").cloned();
+    let exit = match &problems {
+        Some(_) => Exit::Usage,
+        None if status == 404 => Exit::NotFound,
+        None => Exit::Failed,
+    };
+    let mut refusal = Refusal::new(exit, what, text("mend").unwrap_or_default());
+    refusal.more = problems.map(|problems| ("problems", problems));
+    refusal
 }
 
 fn strange(path: &str, how: &str) -> Refusal {

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde_json::{Value, json};
 
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Origin};
 use crate::domain::units::Seq;
 use crate::worker::apart;
 
@@ -46,18 +46,25 @@ pub fn parse() -> Cli {
 /// # Errors
 /// As [`Config::load`].
 pub fn load_config(cli: &Cli) -> Result<Config, ConfigErrors> {
-    // Without a current directory, only absolute paths mean anything; they still do.
-    let current_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    Config::load(cli.config.as_deref(), std::env::vars_os(), &current_dir)
+    origin(cli).load()
+}
+
+fn origin(cli: &Cli) -> Origin {
+    Origin::of_process(cli.config.as_deref())
 }
 
 /// Does what the command line says; `run` runs the box.
-pub fn dispatch(cli: &Cli, run: impl FnOnce(Config) -> Result<(), Refusal>) -> Exit {
+pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusal>) -> Exit {
     let answer = match cli.wanted() {
-        Command::Run => match load_config(cli).map_err(Refusal::from).and_then(run) {
-            Ok(()) => return Exit::Done,
-            Err(refusal) => Err(refusal),
-        },
+        Command::Run => {
+            // Before anything else changes the environment.
+            let origin = origin(cli);
+            let config = origin.load().map_err(Refusal::from);
+            match config.and_then(|config| run(config, origin)) {
+                Ok(()) => return Exit::Done,
+                Err(refusal) => Err(refusal),
+            }
+        }
         Command::CheckConfig => load_config(cli).map(|c| check::answer(&c)).map_err(Refusal::from),
         Command::Doctor => load_config(cli).map_err(Refusal::from).and_then(|c| doctor::answer(&c)),
         Command::AdoptRoot { path } => {
@@ -153,10 +160,9 @@ impl std::fmt::Display for Refusal {
 impl From<ConfigErrors> for Refusal {
     fn from(errors: ConfigErrors) -> Self {
         let problems = serde_json::to_value(&errors).unwrap_or_default();
-        let mend = "mend this, and check it with `sealbox check-config`";
         Self {
             more: Some(("problems", problems)),
-            ..Self::new(Exit::Usage, errors.to_string(), mend)
+            ..Self::new(Exit::Usage, errors.to_string(), ConfigErrors::MEND)
         }
     }
 }

@@ -4,6 +4,24 @@ use serde_json::Value;
 
 use crate::domain::ids::SectorNumber;
 
+/// What a reload has changed.
+pub fn reloaded(answer: &Value) -> String {
+    let keys = |name| {
+        let keys = answer.get(name).and_then(Value::as_array).map(Vec::as_slice);
+        let keys = keys.unwrap_or_default().iter().map(|key| cell(Some(key)));
+        keys.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = match keys("in_effect") {
+        none if none.is_empty() => "nothing has changed".to_owned(),
+        keys => format!("in effect: {keys}"),
+    };
+    let needs_restart = keys("needs_restart");
+    if !needs_restart.is_empty() {
+        text += &format!("\nneeds a restart, and is as it was: {needs_restart}");
+    }
+    text
+}
+
 /// One value on one line. What comes from outside may hold line ends, and escape sequences that
 /// a terminal would obey.
 pub fn cell(value: Option<&Value>) -> String {

@@ -4,6 +4,7 @@
 //! another part's question. The repository's own `appliance.toml` is both the default and the
 //! documentation.
 
+mod again;
 mod engine;
 mod load;
 mod machine;
@@ -31,6 +32,7 @@ use crate::domain::needs::Need;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::units::{ByteSize, SectorSize};
 
+pub use again::{Changes, Loaded, Origin};
 pub use load::{BUILT_IN, SYSTEM_FILE};
 pub use problem::{ConfigErrors, Place, Problem};
 

@@ -52,6 +52,9 @@ impl fmt::Display for Problem {
 pub struct ConfigErrors(Vec<Problem>);
 
 impl ConfigErrors {
+    /// What to do about all of it.
+    pub const MEND: &str = "mend this, and check it with `sealbox check-config`";
+
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort();
         Self(problems)

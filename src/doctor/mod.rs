@@ -14,8 +14,9 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
-use crate::config::{Config, EngineConfig, NeedConfig};
+use crate::config::{Config, EngineConfig, Loaded, NeedConfig};
 use crate::domain::failure::Failure;
 use crate::domain::needs::Needs;
 use crate::domain::units::Timestamp;
@@ -85,7 +86,7 @@ impl Check {
 /// The box's own doctor: what was found last, for the pages.
 #[derive(Clone)]
 pub struct Doctor {
-    config: Arc<Config>,
+    loaded: watch::Receiver<Loaded>,
     latest: Arc<Mutex<Option<Examination>>>,
 }
 
@@ -97,8 +98,9 @@ pub struct Examination {
 }
 
 impl Doctor {
-    pub fn new(config: Arc<Config>) -> Self {
-        Self { config, latest: Arc::default() }
+    /// Goes by the configuration that is in effect when it looks.
+    pub fn new(loaded: watch::Receiver<Loaded>) -> Self {
+        Self { loaded, latest: Arc::default() }
     }
 
     /// Looks at everything, on a thread of its own: nobody waits for a path that hangs. What is not
@@ -112,7 +114,8 @@ impl Doctor {
     }
 
     fn examine(&self) {
-        let checks = examine(&self.config);
+        let config = Arc::clone(&self.loaded.borrow().config);
+        let checks = examine(&config);
         for Check { of, verdict, found, mend } in &checks {
             match verdict {
                 Verdict::Ok => {}

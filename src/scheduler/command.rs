@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::core::Limits;
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::Order;
 use crate::domain::phase::Phase;
@@ -49,6 +50,10 @@ pub enum Command {
     Drain,
     /// Resume the intake and every phase.
     ResumeAll,
+    /// Go by other limits from now on.
+    Adopt {
+        limits: Limits,
+    },
     /// Put on record that an orphan is deleted. Refused while a sector of this number is in flight.
     RecordOrphan {
         path: PathBuf,
@@ -81,6 +86,7 @@ pub enum Done {
         running: usize,
     },
     AllResumed,
+    Adopted,
     OrphanRecorded {
         path: PathBuf,
         bytes: u64,

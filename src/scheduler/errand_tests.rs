@@ -1,16 +1,20 @@
 //! The loop with a real store and a chain that does not answer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::Handle;
 use super::command::Command;
-use super::core::{Core, Past, Settings};
+use super::core::{Core, Limits, Past, Settings};
 use super::messenger::Messenger;
-use super::run::Scheduler;
+use super::pulse::Pulse;
+use super::run::{Clock, Scheduler, Then};
 use super::view::BoxView;
 use crate::chain::{Answer, Chain, ChainError};
 use crate::domain::failure::{Class, Failure};
@@ -19,7 +23,8 @@ use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Timestamp};
-use crate::store::OpenOptions;
+use crate::notify::Notify;
+use crate::store::{OpenOptions, Store};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -71,51 +76,67 @@ async fn shows(views: &mut watch::Receiver<Arc<BoxView>>, what: impl Fn(&BoxView
     shown.await.expect("shown in time").expect("the loop runs");
 }
 
-#[tokio::test]
-async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = OpenOptions::new(dir.path()).open().unwrap();
+/// A loop that runs, and the ends to drive it by.
+struct Running {
+    handle: Handle,
+    views: watch::Receiver<Arc<BoxView>>,
+    stop: watch::Sender<bool>,
+    ended: JoinHandle<(Store, Then)>,
+}
+
+fn run(dir: &Path, chain: Arc<dyn Chain>, clock: Clock, pulse: Pulse) -> Running {
+    let (store, _) = OpenOptions::new(dir).open().unwrap();
     let settings = Settings {
         miner: ActorId(1000),
         sector_size: SectorSize::KiB2,
         simulated: true,
-        max_outstanding: BTreeMap::new(),
-        max_outstanding_in_all: None,
-        needs: std::sync::Arc::default(),
         machine: None,
-        auto_pledge: 1,
         isolation: Isolation::Thread,
+        limits: Limits {
+            max_outstanding: BTreeMap::new(),
+            max_outstanding_in_all: None,
+            needs: Arc::default(),
+            auto_pledge: 1,
+        },
     };
     let core = Core::new(settings, &[(Phase::ALL.into(), 1)], Past::default());
-    let chain: Arc<dyn Chain> = Arc::new(Unreachable);
     let (input_sender, inputs) = mpsc::unbounded_channel();
     let (ask_sender, asks) = mpsc::channel(8);
-    let (view_sender, mut views) = watch::channel(Arc::new(core.view(Timestamp(1))));
+    let (view_sender, views) = watch::channel(Arc::new(core.view(Timestamp(1))));
     let (stop_sender, stop) = watch::channel(false);
     let scheduler = Scheduler {
         core,
         store,
         messenger: Messenger {
-            chain: chain.clone(),
+            chain,
             inputs: input_sender,
             runtime: tokio::runtime::Handle::current(),
         },
         assign: Box::new(drop),
         end_attempt: Box::new(|_| ()),
-        clock: Arc::new(|| Timestamp(1)),
+        clock,
         inputs,
         asks,
         views: view_sender,
         stop,
         sweep: Duration::from_secs(3600),
         grace: Duration::ZERO,
+        pulse,
     };
-    let running = tokio::spawn(scheduler.run());
-    let handle = Handle::new(ask_sender, views.clone());
+    let ended = tokio::spawn(scheduler.run());
+    Running { handle: Handle::new(ask_sender, views.clone()), views, stop: stop_sender, ended }
+}
 
-    shows(&mut views, |view| !view.chain_trouble.is_empty()).await;
+#[tokio::test]
+async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain: Arc<dyn Chain> = Arc::new(Unreachable);
+    let clock: Clock = Arc::new(|| Timestamp(1));
+    let mut running = run(dir.path(), chain.clone(), clock, Pulse::default());
+
+    shows(&mut running.views, |view| !view.chain_trouble.is_empty()).await;
     let sector = SectorNumber(0);
-    handle.command(Command::Abort { sector }, "test").await.unwrap();
+    running.handle.command(Command::Abort { sector }, "test").await.unwrap();
 
     // The errand holds the chain: once it is gone, only the test and the scheduler do.
     let since = Instant::now();
@@ -123,7 +144,42 @@ async fn an_aborted_sector_asks_the_chain_for_nothing_more() {
         assert!(since.elapsed() < LIMIT, "the errand of an aborted sector goes on");
         tokio::task::yield_now().await;
     }
-    shows(&mut views, |view| view.chain_trouble.is_empty()).await;
-    stop_sender.send_replace(true);
-    running.await.unwrap();
+    shows(&mut running.views, |view| view.chain_trouble.is_empty()).await;
+    running.stop.send_replace(true);
+    running.ended.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_that_is_stuck_falls_silent_and_is_heard_again_when_it_goes_on() {
+    const EVERY: Duration = Duration::from_millis(10);
+    let dir = tempfile::tempdir().unwrap();
+    let manager = UnixDatagram::bind(dir.path().join("manager")).unwrap();
+    let notify = Notify::to(dir.path().join("manager").as_os_str()).unwrap();
+    // Every turn of the loop looks at the clock: who holds it holds the loop.
+    let hold = Arc::new(Mutex::new(()));
+    let held = Arc::clone(&hold);
+    let clock: Clock = Arc::new(move || {
+        let _held = held.lock().unwrap();
+        Timestamp(1)
+    });
+    let pulse = Pulse::new(notify, Some(EVERY));
+    let running = run(&dir.path().join("data"), Arc::new(Unreachable), clock, pulse);
+    let hears = |within: Duration| {
+        manager.set_read_timeout(Some(within)).unwrap();
+        manager.recv(&mut [0; 1024]).is_ok()
+    };
+    for _ in 0..5 {
+        assert!(hears(LIMIT));
+    }
+    {
+        let _stuck = hold.lock().unwrap();
+        let since = Instant::now();
+        // What it had said before comes first.
+        while hears(EVERY * 20) {
+            assert!(since.elapsed() < LIMIT, "it speaks without turning");
+        }
+    }
+    assert!(hears(LIMIT), "it goes on, and says so");
+    running.stop.send_replace(true);
+    running.ended.await.unwrap();
 }

@@ -6,6 +6,7 @@ pub mod core;
 mod errand_tests;
 pub mod input;
 pub mod messenger;
+pub mod pulse;
 pub mod run;
 #[cfg(test)]
 mod simulation;

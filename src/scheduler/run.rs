@@ -19,6 +19,7 @@ use super::command::{Ask, Done, Refusal};
 use super::core::{Assignment, Core, Decided, WorkerId};
 use super::input::Input;
 use super::messenger::Messenger;
+use super::pulse::Pulse;
 use super::view::{BoxView, ChainTrouble};
 
 /// The time of day, from one place, so that a test can give another.
@@ -52,6 +53,7 @@ pub struct Scheduler {
     pub sweep: Duration,
     /// How long running attempts may go on after a stop.
     pub grace: Duration,
+    pub pulse: Pulse,
 }
 
 /// What follows the end of the loop.
@@ -116,6 +118,7 @@ impl Loop {
         let now = self.now();
         self.s.core.wake(now);
         self.settle().await;
+        self.s.pulse.turn();
         let mut stop_by: Option<Instant> = None;
         let mut stop = self.s.stop.clone();
         loop {
@@ -134,6 +137,7 @@ impl Loop {
                 _ = stop.wait_for(|stop| *stop), if stop_by.is_none() => {
                     self.s.core.stop();
                     self.view_stale = true;
+                    self.s.pulse.stops(self.s.grace);
                     stop_by = Some(Instant::now() + self.s.grace);
                 }
                 () = tokio::time::sleep_until(deadline) => {}
@@ -148,6 +152,7 @@ impl Loop {
                 }
             }
             self.settle().await;
+            self.s.pulse.turn();
         }
     }
 
@@ -196,6 +201,8 @@ impl Loop {
                     }
                     self.trouble = Some(failure);
                     self.show();
+                    // It waits for the disk, and is not stuck.
+                    self.s.pulse.turn();
                     if *self.s.stop.borrow() {
                         self.gave_up = true;
                         return false;
@@ -301,6 +308,8 @@ impl Loop {
     fn ask(&mut self, ask: Ask) {
         let now = self.now();
         let answer = self.s.core.command(&ask.command, &ask.by, now);
+        // Limits are changed without an entry, and shown all the same.
+        self.view_stale = true;
         tracing::info!(command = ?ask.command, by = ask.by, ok = answer.is_ok(), "command");
         self.answers.push(Answer::Command(ask.reply, answer));
     }
@@ -316,6 +325,7 @@ impl Loop {
         };
         view.behind = self.s.store.behind().map(Failure::from);
         view.chain_trouble = self.chain_trouble.iter().map(trouble).collect();
+        self.s.pulse.shows(&view);
         self.s.views.send_replace(Arc::new(view));
         self.view_stale = false;
         self.view_made = Instant::now();
@@ -331,7 +341,8 @@ impl Loop {
         if self.view_stale {
             deadline = deadline.min(self.view_made + VIEW_EVERY);
         }
-        stop_by.map_or(deadline, |by| deadline.min(by))
+        let others = [stop_by, self.s.pulse.next()];
+        others.into_iter().flatten().fold(deadline, Instant::min)
     }
 
     fn now(&self) -> Timestamp {

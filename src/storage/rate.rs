@@ -1,6 +1,7 @@
 //! The one rate limit that all copies of the box share: every phase uses the network, and no copy
 //! may take it all.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,8 @@ pub struct RateLimit {
 }
 
 struct Shared {
-    limit_bytes_per_sec: Option<u64>,
+    /// 0: none.
+    limit_bytes_per_sec: AtomicU64,
     booked_until: Mutex<Duration>,
     pace: Arc<dyn Pace>,
 }
@@ -47,18 +49,25 @@ impl RateLimit {
     }
 
     pub fn with_pace(limit_bytes_per_sec: Option<u64>, pace: Arc<dyn Pace>) -> Self {
-        let limit_bytes_per_sec = limit_bytes_per_sec.map(|limit| limit.max(1));
-        let shared = Shared { limit_bytes_per_sec, booked_until: Mutex::default(), pace };
-        Self { shared: Arc::new(shared) }
+        let shared =
+            Shared { limit_bytes_per_sec: AtomicU64::new(0), booked_until: Mutex::default(), pace };
+        let this = Self { shared: Arc::new(shared) };
+        this.change(limit_bytes_per_sec);
+        this
     }
 
-    pub fn limit_bytes_per_sec(&self) -> Option<u64> {
-        self.shared.limit_bytes_per_sec
+    /// From the next piece on, of copies under way too.
+    pub fn change(&self, limit_bytes_per_sec: Option<u64>) {
+        let limit = limit_bytes_per_sec.map_or(0, |limit| limit.max(1));
+        self.shared.limit_bytes_per_sec.store(limit, Ordering::Relaxed);
     }
 
     /// Waits until this many bytes may be moved.
     pub fn take(&self, bytes: u64) {
-        let Some(limit) = self.shared.limit_bytes_per_sec else { return };
+        let limit = self.shared.limit_bytes_per_sec.load(Ordering::Relaxed);
+        if limit == 0 {
+            return;
+        }
         let needs = Duration::try_from_secs_f64(bytes as f64 / limit as f64);
         let needs = needs.unwrap_or(Duration::MAX);
         let now = self.shared.pace.now();
@@ -116,6 +125,21 @@ mod tests {
         limit.take(1_000);
         limit.take(1_000);
         assert_eq!(pace.now() - before, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_changed_limit_holds_for_copies_under_way() {
+        let pace = Arc::new(FakePace::default());
+        let limit = RateLimit::with_pace(Some(1_000), pace.clone());
+        let copy = limit.clone();
+        copy.take(1_000);
+        limit.change(Some(100));
+        copy.take(1_000);
+        copy.take(1_000);
+        assert_eq!(pace.now(), Duration::from_secs(1 + 10));
+        limit.change(None);
+        copy.take(u64::MAX);
+        assert_eq!(pace.now(), Duration::from_secs(1 + 10));
     }
 
     #[test]

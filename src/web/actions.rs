@@ -224,6 +224,13 @@ pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answe
     Ok(said(&back, "The doctor looks again; a disk that hangs takes it 10 s."))
 }
 
+/// Said in any case; what is wrong with the file has a page of its own.
+pub async fn reload(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+    let back = fields(sent)?.back;
+    let words = state.reload.again(BY).await?.words();
+    Ok(said(&back, &words))
+}
+
 pub async fn resume_all(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
     carry_out(&state, Command::ResumeAll, &fields(sent)?).await
 }
@@ -302,6 +309,7 @@ pub fn done_words(done: &Done) -> String {
             plural(*running as u64, "attempt", "attempts")
         ),
         Done::AllResumed => "Intake and all phases go on.".to_owned(),
+        Done::Adopted => "The limits of the configuration are in effect.".to_owned(),
         Done::OrphanRecorded { path, bytes } => {
             format!("{} ({}) is deleted.", path.display(), ByteSize(*bytes))
         }

@@ -49,6 +49,7 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/phases/{phase}/resume", post(resume_phase))
         .route("/api/v1/drain", post(drain))
         .route("/api/v1/resume", post(resume_all))
+        .route("/api/v1/reload", post(reload))
         .route("/api/v1/orphans", get(orphans))
         .route("/api/v1/orphans/delete", post(delete_orphan))
         .route("/api/v1/params", get(parameters))
@@ -240,6 +241,7 @@ fn done_json(done: &Done) -> Value {
         Done::PhaseResumed(phase) => json!({ "resumed": phase }),
         Done::Draining { running } => json!({ "draining": { "running": running } }),
         Done::AllResumed => json!({ "resumed": "all" }),
+        Done::Adopted => json!({ "limits": "in effect" }),
         Done::OrphanRecorded { path, bytes } => json!({ "deleted": path, "bytes": bytes }),
     }
 }
@@ -282,6 +284,10 @@ async fn tasks(
     let rows = listed.items.iter().filter_map(|line| TaskRow::of(&line.sector, line.phase));
     let next = listed.next.map(|cursor| cursor.to_string());
     Ok(Json(Tasks { tasks: rows.collect(), next }).into_response())
+}
+
+async fn reload(State(state): State<WebState>, headers: HeaderMap) -> Answer {
+    Ok(Json(state.reload.again(by(&headers)).await?).into_response())
 }
 
 async fn orphans(State(state): State<WebState>) -> Answer {

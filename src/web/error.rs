@@ -8,6 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
+use crate::config::{self, ConfigErrors};
+use crate::reload::ReloadError;
 use crate::scheduler::command::Refusal;
 use crate::store::StoreError;
 
@@ -17,11 +19,13 @@ pub struct Unanswered {
     pub status: StatusCode,
     pub detail: String,
     pub mend: String,
+    /// What is wrong with a configuration, if that is why.
+    pub problems: Vec<config::Problem>,
 }
 
 impl Unanswered {
     pub fn new(status: StatusCode, detail: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), mend: mend.into() }
+        Self { status, detail: detail.into(), mend: mend.into(), problems: Vec::new() }
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {
@@ -55,6 +59,18 @@ impl From<Refusal> for Unanswered {
             Refusal::Unavailable { what, mend } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, what, mend)
             }
+        }
+    }
+}
+
+impl From<ReloadError> for Unanswered {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Config(errors) => Self {
+                problems: errors.problems().to_vec(),
+                ..Self::invalid(errors.to_string(), ConfigErrors::MEND)
+            },
+            ReloadError::Refused(refusal) => refusal.into(),
         }
     }
 }
@@ -124,6 +140,8 @@ struct ProblemBody<'a> {
     status: u16,
     detail: &'a str,
     mend: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [config::Problem],
 }
 
 impl IntoResponse for Problem {
@@ -135,6 +153,7 @@ impl IntoResponse for Problem {
             status: why.status.as_u16(),
             detail: &why.detail,
             mend: &why.mend,
+            problems: &why.problems,
         };
         let head = [(header::CONTENT_TYPE, "application/problem+json")];
         (why.status, head, Json(body)).into_response()

@@ -43,6 +43,7 @@ use tower_http::csrf::CsrfLayer;
 use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
+use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::store::Reader;
@@ -88,8 +89,8 @@ pub struct WebState {
     pub checks: Checks,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
-    /// The configuration as loaded, for the System page.
-    pub settings: String,
+    /// The configuration in effect, and the way to another.
+    pub reload: Reload,
 }
 
 /// What requests under way have when the box stops.
@@ -137,6 +138,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/phases/{phase}/resume", post(actions::resume_phase))
         .route("/drain", post(actions::drain))
         .route("/doctor", post(actions::doctor))
+        .route("/reload", post(actions::reload))
         .route("/resume", post(actions::resume_all))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
 }

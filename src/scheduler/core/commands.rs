@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Core, WorkerId};
+use super::{Core, Limits, WorkerId};
 use crate::domain::event::{BoxEvent, Event};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::{OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
@@ -30,7 +30,7 @@ impl Core {
                     });
                 }
                 if let Some(machine) = &self.settings.machine
-                    && let Some(what) = self.settings.needs.never_fits(size, machine)
+                    && let Some(what) = self.settings.limits.needs.never_fits(size, machine)
                 {
                     let mend = "order a size that fits; `[[need]]` and `[machine]` in \
                                 appliance.toml say what sealbox plans with"
@@ -100,6 +100,7 @@ impl Core {
                 Phase::ALL.into_iter().for_each(|phase| self.resume_phase(phase, &by, now));
                 Ok(Done::AllResumed)
             }
+            Command::Adopt { ref limits } => self.adopt(limits, now),
             Command::RecordOrphan { ref path, bytes, sector } => {
                 if let Some(number) = sector.filter(|number| self.sectors.contains_key(number)) {
                     return Err(Refusal::Conflict {
@@ -112,6 +113,21 @@ impl Core {
                 Ok(Done::OrphanRecorded { path, bytes })
             }
         }
+    }
+
+    /// What runs goes on, whatever the limits are now: they say what may start. Nothing of them is
+    /// put on record, for the next start reads the same file.
+    fn adopt(&mut self, limits: &Limits, now: Timestamp) -> Result<Done, Refusal> {
+        let size = self.settings.sector_size;
+        if let Some(machine) = &self.settings.machine
+            && let Some(what) = limits.needs.never_fits(size, machine)
+        {
+            let mend = "say in `[[need]]` what is right here, and reload again".to_owned();
+            return Err(Refusal::Invalid { what, mend });
+        }
+        self.settings.limits = limits.clone();
+        self.pledge_by_itself(now);
+        Ok(Done::Adopted)
     }
 
     fn pause_phase(&mut self, phase: Phase, by: &str, now: Timestamp) {

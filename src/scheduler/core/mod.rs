@@ -7,6 +7,7 @@ mod keep;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,21 +27,38 @@ use crate::domain::units::{SectorSize, Seq, Timestamp};
 
 use super::view::Doing;
 
-/// What the box is told once, at start.
+/// What the box is told at start.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub miner: ActorId,
     pub sector_size: SectorSize,
     pub simulated: bool,
+    /// What may be used of the machine; none: not limited.
+    pub machine: Option<Machine>,
+    /// Decides what an abort does to an attempt that runs.
+    pub isolation: Isolation,
+    pub limits: Limits,
+}
+
+/// Of the settings, what a person may change while the box runs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Limits {
     pub max_outstanding: BTreeMap<SectorSize, u64>,
     /// As that, for all sizes together.
     pub max_outstanding_in_all: Option<u64>,
     pub auto_pledge: u64,
     pub needs: Arc<Needs>,
-    /// What may be used of the machine; none: not limited.
-    pub machine: Option<Machine>,
-    /// Decides what an abort does to an attempt that runs.
-    pub isolation: Isolation,
+}
+
+/// Without the needs: they would be most of a log line, and `appliance.toml` says them better.
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits")
+            .field("max_outstanding", &self.max_outstanding)
+            .field("max_outstanding_in_all", &self.max_outstanding_in_all)
+            .field("auto_pledge", &self.auto_pledge)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a phase is held back by. It may be several at once.
@@ -223,10 +241,15 @@ impl Core {
         if planted(Bug::EffectsForgotten) {
             self.effects.clear();
         }
+        self.pledge_by_itself(now);
+    }
+
+    /// Orders what is missing of the configured number of sectors.
+    pub(super) fn pledge_by_itself(&mut self, now: Timestamp) {
         let ordered = self.box_state.ordered;
         #[cfg(test)]
         let ordered = if planted(Bug::PledgesAgain) { 0 } else { ordered };
-        let missing = self.settings.auto_pledge.saturating_sub(ordered);
+        let missing = self.settings.limits.auto_pledge.saturating_sub(ordered);
         if missing > 0 {
             let size = self.settings.sector_size;
             self.order(size, missing.min(ORDER_LIMIT), "auto_pledge", now);
@@ -361,8 +384,8 @@ impl Core {
         };
         Capacity {
             groups: self.crews.iter().map(group).collect(),
-            max_outstanding: self.settings.max_outstanding.clone(),
-            max_outstanding_in_all: self.settings.max_outstanding_in_all,
+            max_outstanding: self.settings.limits.max_outstanding.clone(),
+            max_outstanding_in_all: self.settings.limits.max_outstanding_in_all,
             intake_open: !self.box_state.intake_paused,
             bounds: self.bounds(),
             held: self.held_phases(),
@@ -376,7 +399,7 @@ impl Core {
             Some((sector, self.sectors.get(&sector)?.size, phase))
         };
         Bounds {
-            needs: self.settings.needs.clone(),
+            needs: self.settings.limits.needs.clone(),
             machine: self.settings.machine,
             scratch: self.room.clone(),
             running: self.workers.iter().filter_map(running).collect(),

@@ -108,7 +108,7 @@ impl Core {
         };
         ThrottleView {
             size,
-            limit: self.settings.max_outstanding.get(&size).copied(),
+            limit: self.settings.limits.max_outstanding.get(&size).copied(),
             outstanding: self.queue.outstanding(size),
             waiting: orders.map(|order| order.count - order.issued).sum(),
             held_by: self.attention.iter().filter(held).take(LISTED).copied().collect(),

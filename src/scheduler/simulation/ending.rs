@@ -29,7 +29,7 @@ impl Run {
         }
         let orders = self.journal.box_state().orders.values();
         let to_come: u64 = orders.map(|order| order.count - order.issued).sum();
-        let to_come = to_come + self.settings.auto_pledge + self.still_to_order_in_asks();
+        let to_come = to_come + self.settings.limits.auto_pledge + self.still_to_order_in_asks();
         let in_flight = self.history.sectors.values().filter(|known| !known.over).count();
         let sectors = in_flight + usize::try_from(to_come).expect("a few");
         for _ in 0..(sectors + 2) * STEPS_PER_SECTOR {
@@ -61,7 +61,8 @@ impl Run {
             | Command::PausePhase { .. }
             | Command::ResumePhase { .. }
             | Command::Drain
-            | Command::ResumeAll => 0,
+            | Command::ResumeAll
+            | Command::Adopt { .. } => 0,
         });
         counts.sum()
     }

@@ -61,7 +61,7 @@ pub fn check_bounds(
     let Some(machine) = &settings.machine else { return Ok(()) };
     let running = sectors.values().flat_map(|sector| {
         let works = sector.stage.works().filter(|(_, work)| work.is_running());
-        works.map(|(phase, _)| settings.needs.of(sector.size, phase))
+        works.map(|(phase, _)| settings.limits.needs.of(sector.size, phase))
     });
     let running: Vec<_> = running.collect();
     let memory: u64 = running.iter().map(|need| need.memory.0).sum();

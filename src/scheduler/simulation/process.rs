@@ -278,6 +278,7 @@ fn name(done: &Done) -> &'static str {
         Done::PhaseResumed(_) => "answered: a phase resumed",
         Done::Draining { .. } => "answered: draining",
         Done::AllResumed => "answered: all resumed",
+        Done::Adopted => "answered: other limits",
     }
 }
 
@@ -338,6 +339,8 @@ fn acknowledge(
         Done::OrphanRecorded { path: gone, .. } => promised(
             &|happened| matches!(happened, Happened::Box(BoxEvent::OrphanDeleted { path, .. }) if path == gone),
         ),
+        // The file has them, and the next start reads it.
+        Done::Adopted => Ok(()),
         // What is asked twice changes nothing the second time, and leaves no entry. Nothing else
         // was decided since, or it is in this same batch: then the state says nothing for sure.
         Done::IntakePaused

@@ -10,7 +10,7 @@ use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
-use crate::scheduler::core::{Cause, Core, Settings};
+use crate::scheduler::core::{Cause, Core, Limits, Settings};
 
 use super::chain::Temper;
 use super::history::History;
@@ -99,15 +99,18 @@ impl Run {
             miner: ActorId(1000),
             sector_size: random.pick(&[SectorSize::GiB32, SectorSize::KiB2]),
             simulated: true,
-            max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
-                .into(),
-            max_outstanding_in_all: random.pick(&[None, None, Some(3)]),
-            auto_pledge: random.between(1, 4),
-            needs: Arc::new(needs()),
+            limits: Limits {
+                max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
+                    .into(),
+                max_outstanding_in_all: random.pick(&[None, None, Some(3)]),
+                auto_pledge: random.between(1, 4),
+                needs: Arc::new(needs()),
+            },
             machine: random.pick(&[None, Some(machine)]),
             isolation: random.pick(&Isolation::ALL),
         };
-        let history = History::new(settings.max_outstanding.clone(), settings.auto_pledge);
+        let limits = &settings.limits;
+        let history = History::new(limits.max_outstanding.clone(), limits.auto_pledge);
         Self {
             random,
             world: World::new(weather, scratch_sectors),
@@ -142,7 +145,7 @@ impl Run {
             })?;
         }
         let Some(process) = &self.process else { return Ok(()) };
-        let limit = |size| self.settings.max_outstanding.get(&size).copied();
+        let limit = |size| self.settings.limits.max_outstanding.get(&size).copied();
         invariants::check(process, &self.world, &self.journal, &self.history, limit)?;
         invariants::check_bounds(process, &self.world, &self.settings)
     }

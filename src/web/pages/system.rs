@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::config::Loaded;
 use crate::doctor::Examination;
 use crate::domain::isolation::Isolation;
 use crate::domain::units::SectorSize;
@@ -29,7 +30,9 @@ struct System {
     parameters_bytes: Option<Markup>,
     parameters_class: &'static str,
     disks: Vec<Disk>,
+    /// As JSON.
     settings: String,
+    loaded: Loaded,
     machine: Option<Machine>,
     doctor: Option<Examination>,
 }
@@ -38,6 +41,7 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
     let frame = Frame::new(&state, &seen, Nav::System, "System");
     let size = frame.view.sector_size;
     let parameters = state.engine.parameters();
+    let loaded = state.reload.loaded();
     let system = System {
         version: env!("CARGO_PKG_VERSION"),
         engine: match state.engine.kind() {
@@ -55,7 +59,8 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         parameters_bytes: parameters_bytes(&parameters).map(show::bytes),
         parameters_class: parameters_class(&parameters),
         disks: Disk::all_of(&state),
-        settings: state.settings.clone(),
+        settings: serde_json::to_string_pretty(&*loaded.config).unwrap_or_default(),
+        loaded,
         machine: telemetry::machine(),
         doctor: state.doctor.latest(),
         frame,

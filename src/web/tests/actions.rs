@@ -36,6 +36,7 @@ fn carry_out(command: &Command) -> Result<Done, Refusal> {
         Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
         Command::Drain => Done::Draining { running: 2 },
         Command::ResumeAll => Done::AllResumed,
+        Command::Adopt { .. } => Done::Adopted,
         Command::RecordOrphan { path, bytes, .. } => {
             Done::OrphanRecorded { path: path.clone(), bytes: *bytes }
         }

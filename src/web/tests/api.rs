@@ -183,6 +183,7 @@ fn commands_answer_with_what_they_did() {
             Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
             Command::Drain => Done::Draining { running: 1 },
             Command::ResumeAll => Done::AllResumed,
+            Command::Adopt { .. } => Done::Adopted,
             Command::ResumeIntake | Command::Order { .. } | Command::RecordOrphan { .. } => {
                 Done::IntakeResumed
             }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
+use crate::config::{Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
@@ -24,11 +25,15 @@ use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
+use crate::logs::LogFilter;
+use crate::notify::Notify;
+use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
 use crate::scheduler::command::{Ask, Command, Done, Refusal};
 use crate::scheduler::view::{
     BoxView, DiskRole, DiskView, Doing, LISTED, ThrottleView, WorkerView,
 };
+use crate::storage::rate::RateLimit;
 use crate::storage::roots::Roots;
 use crate::store::{Batch, OpenOptions, Store};
 use crate::web::orphans::Orphans;
@@ -308,8 +313,19 @@ impl Site {
                 let _gone = ask.reply.send(answer);
             }
         };
+        let started = Loaded { config: Arc::new(built_in()), at: now(), needs_restart: Vec::new() };
+        let (loaded_sender, loaded) = watch::channel(started);
+        let handle = Handle::new(ask, views);
+        let parts = reload::Parts {
+            origin: Origin::default(),
+            handle: handle.clone(),
+            copy_limit: RateLimit::new(None),
+            log: LogFilter::of_nothing(),
+            notify: Notify::default(),
+            clock: Arc::new(now),
+        };
         let state = WebState {
-            handle: Handle::new(ask, views),
+            handle,
             reader: self.store.reader(),
             engine: Arc::new(Idle(self.parameters.clone())),
             disks,
@@ -317,10 +333,10 @@ impl Site {
             progress: Arc::clone(&self.progress),
             checks: Checks::idle(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
-            doctor: Doctor::new(Arc::new(built_in())),
+            doctor: Doctor::new(loaded),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
-            settings: "sector_size = \"32GiB\"\n".to_owned(),
+            reload: Reload::new(parts, loaded_sender),
         };
         (state, scheduler)
     }
