@@ -1,0 +1,89 @@
+//! From the end of one phase to the start of the next, as the two workers see it, while 500 P1 of
+//! 2 KiB are in flight: `cargo bench --bench handover -- [hand-overs] [P1 in flight]`, 3000 and 500
+//! if not said, with TMPDIR on the disk that is meant. Once with idle cores, and once with every
+//! core busy at the priority that proving has. Wanted: p99 under 5 ms.
+//!
+//! P1 takes 2.5 to 7.5 s here, so that 500 of them end at about the rate that two cores manage.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use sealbox::domain::ids::SectorNumber;
+use sealbox::domain::phase::Phase;
+use sealbox::worker::priority::Priority;
+use support::fleet::{Fleet, Play};
+
+fn main() {
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --benches` only asks whether this still builds and starts.
+    if given.iter().any(|argument| argument == "--test") {
+        return;
+    }
+    let mut given = given.into_iter().filter(|argument| !argument.starts_with("--"));
+    let mut number = |default| given.next().map_or(default, |n| n.parse().expect("a number"));
+    let (wanted, labelling): (usize, usize) = (number(3_000), number(500));
+    measure("cores idle", wanted, labelling, 0);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    measure("cores busy", wanted, labelling, cores);
+}
+
+fn measure(what: &str, wanted: usize, labelling: usize, busy: usize) {
+    let over = Arc::new(AtomicBool::new(false));
+    let burners: Vec<_> = (0..busy).map(|_| thread::spawn(burner(&over))).collect();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    use Phase::{P1, P2, P3, P4, P5, P6};
+    // Enough for the others that nothing waits for a worker: that would be no hand-over.
+    let crews: [(&[Phase], usize); 3] = [(&[P1], labelling), (&[P2, P3], 32), (&[P4, P5, P6], 64)];
+    let play: Play = Arc::new(|phase, number| {
+        if phase == Phase::P1 {
+            thread::sleep(Duration::from_millis(label_ms(number)));
+        }
+    });
+    let fleet = Fleet::start(dir.path(), &crews, play);
+    fleet.order((labelling + wanted) as u64);
+    fleet.log.wait_until(|lines| !lines.over.is_empty());
+    let in_flight = fleet.log.lines().labelling;
+    fleet.log.lines().listening = true;
+    fleet.log.wait_until(|lines| lines.hand_overs.len() >= wanted);
+    let mut took = std::mem::take(&mut fleet.log.lines().hand_overs);
+    took.sort();
+    let at = |permille: usize| ms(took[(took.len() * permille / 1_000).min(took.len() - 1)]);
+    println!(
+        "{what}: {} hand-overs with {in_flight} P1 in flight: p50 {:.2} ms, p90 {:.2}, p99 {:.2}, \
+         p99.9 {:.2}, most {:.2}",
+        took.len(),
+        at(500),
+        at(900),
+        at(990),
+        at(999),
+        at(1_000)
+    );
+    over.store(true, Ordering::Relaxed);
+    burners.into_iter().for_each(|burner| burner.join().expect("it only counts"));
+    // As it is: its last sectors are nobody's concern.
+    drop(fleet);
+}
+
+/// 2.5 to 7.5 s, spread evenly.
+fn label_ms(number: SectorNumber) -> u64 {
+    2_500 + number.0.wrapping_mul(2_654_435_761) % 5_000
+}
+
+/// Keeps a core busy, as a proof would.
+fn burner(over: &Arc<AtomicBool>) -> impl FnOnce() + Send + 'static {
+    let over = Arc::clone(over);
+    move || {
+        Priority::reserving(0).enter();
+        while !over.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
