@@ -1,6 +1,7 @@
 //! Start, stop, wire together.
 
 mod roots;
+mod times;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -123,7 +124,10 @@ async fn run_box(config: Arc<Config>) -> Result<Then, StartError> {
     let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let passes = recovered.box_state.passes.clone();
+    let (usual, throughput) = times::learn(&reader, clock())?;
     let past = Past {
+        usual,
+        throughput,
         finished: recovered.counts.stage(StageKind::Finished),
         given_up: recovered.counts.stage(StageKind::GivenUp),
         box_state: recovered.box_state,
