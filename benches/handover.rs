@@ -3,19 +3,31 @@
 //! if not said, with TMPDIR on the disk that is meant. Once with idle cores, and once with every
 //! core busy at the priority that proving has. Wanted: p99 under 5 ms.
 //!
+//! Beside it, in the same time, what disk and machine give at best: a line written and synced, and
+//! then another thread woken. On a machine that is shared, that is what the figures are of.
+//!
 //! P1 takes 2.5 to 7.5 s here, so that 500 of them end at about the rate that two cores manage.
 
 mod support;
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sealbox::domain::ids::SectorNumber;
 use sealbox::domain::phase::Phase;
 use sealbox::worker::priority::Priority;
 use support::fleet::{Fleet, Play};
+
+/// The control's lines, about as long as the journal's, over and over into the same file.
+const LINE: usize = 500;
+const LINES: usize = 128;
+const CONTROL_EVERY: Duration = Duration::from_millis(5);
 
 fn main() {
     let given: Vec<String> = std::env::args().skip(1).collect();
@@ -48,24 +60,51 @@ fn measure(what: &str, wanted: usize, labelling: usize, busy: usize) {
     fleet.log.wait_until(|lines| !lines.over.is_empty());
     let in_flight = fleet.log.lines().labelling;
     fleet.log.lines().listening = true;
+    let control = thread::spawn(control(&over, dir.path()));
     fleet.log.wait_until(|lines| lines.hand_overs.len() >= wanted);
     let mut took = std::mem::take(&mut fleet.log.lines().hand_overs);
-    took.sort();
-    let at = |permille: usize| ms(took[(took.len() * permille / 1_000).min(took.len() - 1)]);
-    println!(
-        "{what}: {} hand-overs with {in_flight} P1 in flight: p50 {:.2} ms, p90 {:.2}, p99 {:.2}, \
-         p99.9 {:.2}, most {:.2}",
-        took.len(),
-        at(500),
-        at(900),
-        at(990),
-        at(999),
-        at(1_000)
-    );
     over.store(true, Ordering::Relaxed);
+    println!("{what}, {in_flight} P1 in flight");
+    told("hand-overs", &mut took);
+    told("sync and wake", &mut control.join().expect("it only writes"));
     burners.into_iter().for_each(|burner| burner.join().expect("it only counts"));
     // As it is: its last sectors are nobody's concern.
     drop(fleet);
+}
+
+fn told(what: &str, took: &mut [Duration]) {
+    took.sort();
+    let at = |permille: usize| ms(took[(took.len() * permille / 1_000).min(took.len() - 1)]);
+    let [p50, p90, p99, p999, most] = [500, 900, 990, 999, 1_000].map(at);
+    println!(
+        "  {:>5} × {what:<14} p50 {p50:.2} ms, p90 {p90:.2}, p99 {p99:.2}, p99.9 {p999:.2}, most \
+         {most:.2}",
+        took.len()
+    );
+}
+
+/// Writes, syncs and wakes until it is over.
+fn control(over: &Arc<AtomicBool>, dir: &Path) -> impl FnOnce() -> Vec<Duration> + Send + 'static {
+    let (over, path) = (Arc::clone(over), dir.join("control"));
+    move || {
+        let file = File::create(path).expect("a file");
+        file.write_all_at(&[b' '; LINE * LINES], 0).expect("a write");
+        file.sync_all().expect("a sync");
+        let (wake, woken) = channel::<Instant>();
+        let other = thread::spawn(move || woken.iter().map(|since| since.elapsed()).collect());
+        for n in 0.. {
+            if over.load(Ordering::Relaxed) {
+                break;
+            }
+            let since = Instant::now();
+            file.write_all_at(&[b'x'; LINE], (n % LINES * LINE) as u64).expect("a write");
+            file.sync_data().expect("a sync");
+            wake.send(since).expect("it listens");
+            thread::sleep(CONTROL_EVERY);
+        }
+        drop(wake);
+        other.join().expect("it only listens")
+    }
 }
 
 /// 2.5 to 7.5 s, spread evenly.

@@ -432,9 +432,8 @@ impl Core {
 
     fn enter(&mut self, stamp: Stamp, happened: Happened) {
         let entry = Entry { seq: stamp.seq, at: stamp.at, happened };
-        self.box_state = self
-            .box_state
-            .apply(&entry)
+        self.box_state
+            .advance(&entry)
             .expect("the core numbers orders and sectors from this very state");
         self.entries.push(entry);
     }
