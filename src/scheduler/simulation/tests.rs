@@ -125,29 +125,36 @@ fn run_all(run: fn(u64) -> Outcome, seeds: u64, bug: Option<Bug>) -> Sum {
     total
 }
 
-fn report(failed: &Failed) -> String {
+/// The ways of running a seed, and what replays it.
+const USUAL: &str = "simulation -- --nocapture";
+const LARGE: &str = "simulation -- --nocapture --ignored";
+
+fn report(failed: &Failed, replay: &str) -> String {
     let Failed { seed, violation: Violation { of, what }, trace } = failed;
     let last = trace[trace.len().saturating_sub(LAST_STEPS)..].join("\n    ");
     format!(
         "seed {seed} breaks {of}: {what}\nreplay it with: SIMULATION_SEED={seed} cargo test \
-         --release simulation -- --nocapture\nthe last of its {} steps:\n    {last}",
+         --release {replay}\nthe last of its {} steps:\n    {last}",
         trace.len()
     )
+}
+
+fn replay(seed: u64, run: fn(u64) -> Outcome, way: &str) {
+    let Outcome { verdict, run } = run(seed);
+    println!("seed {seed}:\n    {}", run.trace.join("\n    "));
+    if let Err(violation) = verdict {
+        panic!("{}", report(&Failed { seed, violation, trace: run.trace }, way));
+    }
 }
 
 #[test]
 fn no_seed_breaks_a_promise() {
     if let Some(seed) = number_from("SIMULATION_SEED") {
-        let Outcome { verdict, run } = run(seed);
-        println!("seed {seed}:\n    {}", run.trace.join("\n    "));
-        if let Err(violation) = verdict {
-            panic!("{}", report(&Failed { seed, violation, trace: run.trace }));
-        }
-        return;
+        return replay(seed, run, USUAL);
     }
     let sum = run_seeds(number_from("SIMULATION_SEEDS").unwrap_or(SEEDS), None);
     if let Some(failed) = &sum.failed {
-        panic!("{}", report(failed));
+        panic!("{}", report(failed, USUAL));
     }
     println!("{} runs", sum.runs);
     // A few seeds need not show everything.
@@ -171,12 +178,14 @@ fn the_same_seed_gives_the_same_run() {
 #[test]
 #[ignore = "minutes: cargo test --release simulation -- --ignored --nocapture"]
 fn the_throttle_holds_at_every_instant_of_10_000_large_sectors() {
+    if let Some(seed) = number_from("SIMULATION_SEED") {
+        return replay(seed, run_large, LARGE);
+    }
     let off_by_one = run_all(run_large, 5, Some(Bug::ThrottleOffByOne)).failed;
     assert!(off_by_one.is_some_and(|failed| failed.violation.of == "I3"), "it would not be seen");
     let sum = run_all(run_large, number_from("SIMULATION_SEEDS").unwrap_or(510), None);
-    if let Some(Failed { seed, violation: Violation { of, what }, trace }) = &sum.failed {
-        let last = trace[trace.len().saturating_sub(LAST_STEPS)..].join("\n    ");
-        panic!("seed {seed} breaks {of}: {what}\n    {last}");
+    if let Some(failed) = &sum.failed {
+        panic!("{}", report(failed, LARGE));
     }
     println!("{} sectors of 32 GiB in {} runs", sum.large_sectors, sum.runs);
     for (what, often) in &sum.seen {
