@@ -19,7 +19,7 @@ use crate::domain::units::ByteSize;
 use crate::scheduler::core::Cause;
 use crate::scheduler::input::Input;
 use crate::scheduler::view::{DiskRole, DiskView};
-use crate::storage::disk::{held_by_sectors, usage};
+use crate::storage::disk::{held_by_sectors, sizes_sharing, usage};
 use crate::storage::roots::Roots;
 use crate::within::{ANSWER_LIMIT, hung};
 
@@ -105,9 +105,12 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
         DiskRole::Data => Ok(()),
     };
     // Before the disk: what is written meanwhile is then counted twice, and not never.
-    let held = match role {
-        DiskRole::Scratch => held_by_sectors(&Scratch::new(&path)),
-        DiskRole::Storage | DiskRole::Data => BTreeMap::new(),
+    let (held, shared) = match role {
+        DiskRole::Scratch => {
+            let scratch = Scratch::new(&path);
+            (held_by_sectors(&scratch), sizes_sharing(&scratch))
+        }
+        DiskRole::Storage | DiskRole::Data => (BTreeMap::new(), BTreeSet::new()),
     };
     match usage(&path) {
         Ok(usage) => DiskView {
@@ -120,6 +123,7 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
             trouble: identity.err(),
             hung: false,
             held,
+            shared,
             path,
             role,
         },
@@ -143,6 +147,7 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         trouble: None,
         hung: false,
         held: BTreeMap::new(),
+        shared: BTreeSet::new(),
     }
 }
 
@@ -169,6 +174,7 @@ pub fn holds(disks: &[DiskView], keep_free: u64) -> Holds {
     let room = |disk: &DiskView| Room {
         free: ByteSize(disk.free_bytes.saturating_sub(keep_free)),
         held: disk.held.clone(),
+        shared: disk.shared.clone(),
     };
     let seen = of(DiskRole::Scratch).find(|disk| disk.trouble.is_none() && disk.total_bytes > 0);
     Holds {

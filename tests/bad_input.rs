@@ -7,26 +7,13 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::json;
-use support::{Lab, text};
+use support::{Lab, QUICK, text};
 
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const NOT_RUNNING: i32 = 3;
 const NOT_FOUND: i32 = 4;
 const OCCUPIED: i32 = 5;
-
-const QUICK: &str = "
-[simulated]
-p1_ms = 5
-p2_ms = 5
-p3_ms = 5
-p4_ms = 5
-p5_ms = 5
-p6_ms = 5
-[chain.lab]
-epoch_ms = 5
-challenge_delay = 2
-";
 
 /// Runs a start that must fail; its exit code and message.
 fn fails_to_start(lab: &Lab) -> (i32, String) {

@@ -5,10 +5,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::{Lab, text};
-
-const QUICK: &str = "[simulated]\np1_ms = 5\np2_ms = 5\np3_ms = 5\np4_ms = 5\np5_ms = 5\np6_ms = 5\n\
-                     [chain.lab]\nepoch_ms = 5\nchallenge_delay = 2\n";
+use support::{Lab, QUICK, text};
 
 /// A box that has finished three sectors and still runs.
 fn with_three_sectors() -> Lab {

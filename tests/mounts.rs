@@ -8,26 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Lab, text};
+use support::{Lab, QUICK, text};
 
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 const OCCUPIED: i32 = 5;
 /// A hang shows after 10 s without an answer, and looks are 5 s apart.
 const HANG_SHOWS: Duration = Duration::from_secs(60);
-
-const QUICK: &str = "
-[simulated]
-p1_ms = 5
-p2_ms = 5
-p3_ms = 5
-p4_ms = 5
-p5_ms = 5
-p6_ms = 5
-[chain.lab]
-epoch_ms = 5
-challenge_delay = 2
-";
 
 fn configuration(top: &str, stores: &[&str]) -> String {
     let stores: String =

@@ -3,21 +3,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::Lab;
-
-/// Fast phases and a fast chain.
-const QUICK: &str = "
-[simulated]
-p1_ms = 5
-p2_ms = 5
-p3_ms = 5
-p4_ms = 5
-p5_ms = 5
-p6_ms = 5
-[chain.lab]
-epoch_ms = 5
-challenge_delay = 2
-";
+use support::{Lab, QUICK};
 
 fn quick(top: &str, more: &str) -> Lab {
     Lab::with(&format!("auto_pledge = 0\n{top}\n[engine]\nkind = \"simulated\"\n{QUICK}\n{more}"))

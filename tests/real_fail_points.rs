@@ -35,7 +35,7 @@ enum Next {
 }
 
 /// Every point of a sector's life, in an order in which one life comes to all of them.
-const LIFE: [(&str, Next); 58] = [
+const LIFE: [(&str, Next); 61] = [
     ("store.line_written", Next::Dies),
     ("store.line_synced", Next::Dies),
     ("store.state_applied", Next::Dies),
@@ -57,6 +57,10 @@ const LIFE: [(&str, Next); 58] = [
     ("p1.one_dropped", Next::GoesOn),
     ("p1.layers_recorded", Next::Dies),
     ("p1.tree_d_synced", Next::Dies),
+    ("p1.tree_d_noted", Next::Dies),
+    // It is linked from then on.
+    ("p1.tree_d_shared", Next::GoesOn),
+    ("p1.tree_d_linked", Next::Dies),
     ("p1.recorded", Next::GoesOn),
     ("p2.layers_checked", Next::Dies),
     ("p2.one_dropped", Next::Dies),

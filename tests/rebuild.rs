@@ -13,10 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Lab, text};
-
-const QUICK: &str = "[simulated]\np1_ms = 5\np2_ms = 5\np3_ms = 5\np4_ms = 5\np5_ms = 5\np6_ms = 5\n\
-                     [chain.lab]\nepoch_ms = 5\nchallenge_delay = 2\n";
+use support::{Lab, QUICK, text};
 
 /// The longest that an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -6,22 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use support::{Lab, text};
+use support::{Lab, QUICK, text};
 
 const FAILED: i32 = 1;
-
-const QUICK: &str = "
-[simulated]
-p1_ms = 5
-p2_ms = 5
-p3_ms = 5
-p4_ms = 5
-p5_ms = 5
-p6_ms = 5
-[chain.lab]
-epoch_ms = 5
-challenge_delay = 2
-";
 
 /// A box that proves its finished sectors again every so many seconds.
 fn lab(check_every_sec: u64) -> Lab {

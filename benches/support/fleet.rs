@@ -130,7 +130,7 @@ impl Fleet {
             crews.iter().map(|(phases, num)| (phases.iter().copied().collect(), *num)).collect();
         let mut core = Core::new(settings(), &groups, Past::default());
         // A limited one, so that the reservations are counted.
-        core.room(Room { free: ByteSize(1 << 50), held: BTreeMap::new() });
+        core.room(Room { free: ByteSize(1 << 50), ..Room::default() });
         let (inputs_in, inputs) = mpsc::unbounded_channel();
         let log = Arc::<Log>::default();
         let seats: Vec<_> =

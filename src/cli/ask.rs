@@ -9,9 +9,6 @@ use super::client::Client;
 use super::verify::verify;
 use super::{Answer, Exit, Refusal, Request, print};
 
-/// As many rows as are asked for at a time.
-const PAGE: u32 = 500;
-
 /// # Errors
 /// If the request means nothing, no sealbox answers, or it refuses.
 pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
@@ -25,7 +22,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         }
         Request::Sectors { state } => {
             let query = state.iter().map(|state| ("state", state.clone())).collect();
-            told(all(client, "/api/v1/sectors", "sectors", "after", query)?, print::sectors)
+            told(client.all("/api/v1/sectors", "sectors", "after", query)?, print::sectors)
         }
         Request::Sector { sector } => {
             told(client.get(&format!("/api/v1/sectors/{sector}"), &[])?, print::sector)
@@ -35,7 +32,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             query.extend(task_type.map(|phase| ("task_type", phase.task_type().to_string())));
             query.extend(status.map(|status| ("result_status", status.to_string())));
             query.extend(sector.map(|sector| ("sector", sector.to_string())));
-            told(all(client, "/api/v1/tasks", "tasks", "cursor", query)?, print::tasks)
+            told(client.all("/api/v1/tasks", "tasks", "cursor", query)?, print::tasks)
         }
         Request::Retry { sector: Some(sector), phase, all: _ } => {
             let body = match phase {
@@ -118,44 +115,4 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
 fn told(json: Value, tell: impl FnOnce(&Value) -> String) -> Result<Answer, Refusal> {
     let text = tell(&json);
     Ok(Answer { json, text })
-}
-
-/// All pages of a list in one: `{"<rows>": […]}`. `cursor` is the query's name for `next`.
-pub fn all(
-    client: &Client,
-    path: &str,
-    rows: &str,
-    cursor: &str,
-    query: Vec<(&str, String)>,
-) -> Result<Value, Refusal> {
-    let mut found = Vec::new();
-    let mut next: Option<String> = None;
-    loop {
-        let mut page_query = query.clone();
-        page_query.push(("limit", PAGE.to_string()));
-        page_query.extend(next.clone().map(|next| (cursor, next)));
-        let mut page = client.get(path, &page_query)?;
-        let Some(Value::Array(page_rows)) = page.get_mut(rows).map(Value::take) else {
-            return Err(strange(path, &format!("without `{rows}`")));
-        };
-        found.extend(page_rows);
-        let following = match page.get("next") {
-            None | Some(Value::Null) => return Ok(json!({ rows: found })),
-            Some(Value::String(next)) => next.clone(),
-            Some(other) => other.to_string(),
-        };
-        // A list that leads back to the same page would be asked for until the memory is full.
-        if next.as_ref() == Some(&following) {
-            return Err(strange(path, "that leads back to itself"));
-        }
-        next = Some(following);
-    }
-}
-
-fn strange(path: &str, how: &str) -> Refusal {
-    Refusal::new(
-        Exit::Failed,
-        format!("the box answered {path} with a page {how}"),
-        "see that this command and the running box are of the same version",
-    )
 }

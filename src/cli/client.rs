@@ -3,11 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
 use super::{Exit, Refusal};
+
+/// As many rows as are asked for at a time.
+const PAGE: u32 = 500;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// A box under full load acknowledges after an fsync, which may take its time on a busy disk.
@@ -126,6 +129,38 @@ impl Client {
             ),
         }
     }
+
+    /// All pages of a list in one: `{"<rows>": […]}`. `cursor` is the query's name for `next`.
+    pub fn all(
+        &self,
+        path: &str,
+        rows: &str,
+        cursor: &str,
+        query: Vec<(&str, String)>,
+    ) -> Result<Value, Refusal> {
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let mut page_query = query.clone();
+            page_query.push(("limit", PAGE.to_string()));
+            page_query.extend(next.clone().map(|next| (cursor, next)));
+            let mut page = self.get(path, &page_query)?;
+            let Some(Value::Array(page_rows)) = page.get_mut(rows).map(Value::take) else {
+                return Err(strange(path, &format!("without `{rows}`")));
+            };
+            found.extend(page_rows);
+            let following = match page.get("next") {
+                None | Some(Value::Null) => return Ok(json!({ rows: found })),
+                Some(Value::String(next)) => next.clone(),
+                Some(other) => other.to_string(),
+            };
+            // A list that leads back to the same page would be asked for until the memory is full.
+            if next.as_ref() == Some(&following) {
+                return Err(strange(path, "that leads back to itself"));
+            }
+            next = Some(following);
+        }
+    }
 }
 
 /// The box's own words (RFC 9457, with `mend` added).
@@ -134,4 +169,12 @@ fn refusal(status: u16, problem: &Value) -> Refusal {
     let what = text("detail").or(text("title")).unwrap_or("the box refused");
     let exit = if status == 404 { Exit::NotFound } else { Exit::Failed };
     Refusal::new(exit, what, text("mend").unwrap_or_default())
+}
+
+fn strange(path: &str, how: &str) -> Refusal {
+    Refusal::new(
+        Exit::Failed,
+        format!("the box answered {path} with a page {how}"),
+        "see that this command and the running box are of the same version",
+    )
 }

@@ -10,6 +10,7 @@ use crate::domain::units::SectorSize;
 
 const SEALED: &str = "sealed";
 const CACHE: &str = "cache";
+const SHARED: &str = "shared";
 const MANIFEST: &str = "sealbox-manifest.json";
 const COPYING: &str = "sealbox-copying";
 /// A copy under way ends in this. No sector's file does: what ends in it may be dropped.
@@ -51,6 +52,11 @@ impl Scratch {
     /// The directories that hold all sectors' files; they are there before work starts.
     pub fn parents(&self) -> [PathBuf; 2] {
         parents(&self.root)
+    }
+
+    /// What sectors of a size have in common.
+    pub fn shared_dir(&self) -> PathBuf {
+        self.root.join(SHARED)
     }
 
     pub fn cache_dir(&self, id: SectorId) -> PathBuf {
@@ -144,6 +150,11 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The file in [`Scratch::shared_dir`] that tree-d of every CC sector of this size is a link to.
+pub fn shared_tree_d(size: SectorSize) -> String {
+    format!("tree-d-{}.dat", size.name())
 }
 
 /// Whether a file of a cache directory by this name came from sealing, ours or the library's, the

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::layout;
+use super::layout::{self, CacheFile};
 use super::phase::Phase;
 use super::units::{ByteSize, SectorSize};
 
@@ -52,6 +52,8 @@ pub struct Machine {
 pub struct Needs {
     tasks: BTreeMap<(SectorSize, Phase), Need>,
     scratch: BTreeMap<SectorSize, ByteSize>,
+    /// What of that is a link, once another sector has made it.
+    shared: BTreeMap<SectorSize, ByteSize>,
 }
 
 impl Needs {
@@ -61,13 +63,18 @@ impl Needs {
             Phase::ALL.into_iter().map(move |phase| ((size, phase), real(size, phase)))
         });
         let scratch = |size| (size, ByteSize(layout::scratch_bytes(size)));
-        Self { tasks: tasks.collect(), scratch: SectorSize::ALL.map(scratch).into() }
+        let tree_d = |size| (size, ByteSize(CacheFile::TreeD.bytes(size).unwrap_or(0)));
+        Self {
+            tasks: tasks.collect(),
+            scratch: SectorSize::ALL.map(scratch).into(),
+            shared: SectorSize::ALL.map(tree_d).into(),
+        }
     }
 
     /// Of the simulated engine: it sleeps, and leaves marks on the scratch.
     pub fn simulated() -> Self {
         let scratch = SectorSize::ALL.map(|size| (size, SIMULATED_SECTOR)).into();
-        Self { tasks: BTreeMap::new(), scratch }
+        Self { tasks: BTreeMap::new(), scratch, shared: BTreeMap::new() }
     }
 
     /// Replaces one row by what this box's operator knows better.
@@ -82,6 +89,11 @@ impl Needs {
     /// The most that a sector holds of the scratch at any time.
     pub fn scratch(&self, size: SectorSize) -> ByteSize {
         self.scratch.get(&size).copied().unwrap_or_default()
+    }
+
+    /// What of that it need not hold itself once the shared files of its size are there.
+    pub fn shared(&self, size: SectorSize) -> ByteSize {
+        self.shared.get(&size).copied().unwrap_or_default()
     }
 
     /// Why a sector of this size could never be finished on this machine, however long it waits.

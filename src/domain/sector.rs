@@ -401,5 +401,7 @@ pub struct Sector {
     pub giving_up: Option<GiveUp>,
     /// How often it went back to P1 by itself.
     pub redos: u32,
+    /// P6 has begun to delete: the stored copy may be the only whole one.
+    pub cleaning_begun: bool,
     pub tasks: PerPhase<TaskRecord>,
 }

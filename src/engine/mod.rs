@@ -31,6 +31,9 @@ pub struct Job {
     pub data: Data,
     /// The sector's cache directory on scratch; it exists.
     pub cache: PathBuf,
+    /// Where files that sectors of a size share are kept, on the same file system as the cache; made
+    /// when there is something to keep.
+    pub shared: PathBuf,
     /// The replica's file on scratch; its directory exists, the file may not.
     pub replica: PathBuf,
     /// Ends the attempt early, where the engine can.

@@ -11,6 +11,7 @@ fn job(dir: &Path, number: u64, size: SectorSize) -> Job {
         size,
         data: Data::CommittedCapacity,
         cache: dir.to_path_buf(),
+        shared: dir.join("shared"),
         replica: dir.join("sealed"),
         stop: Stop::default(),
     }

@@ -176,4 +176,7 @@ pub struct DiskView {
     /// Of a scratch: what each sector holds of it.
     #[serde(skip)]
     pub held: BTreeMap<SectorNumber, ByteSize>,
+    /// Of a scratch: sizes whose sectors have files in common that are there.
+    #[serde(skip)]
+    pub shared: BTreeSet<SectorSize>,
 }

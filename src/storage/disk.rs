@@ -1,6 +1,6 @@
 //! What disk a path is on, how full it is, and whether it can be written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStringExt;
@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorNumber;
-use crate::domain::layout::{self, Scratch};
-use crate::domain::units::ByteSize;
+use crate::domain::layout::{self, CacheFile, Scratch};
+use crate::domain::units::{ByteSize, SectorSize};
 use crate::durable::{sync_dir, write_atomic};
 
 /// A file system, seen from a path on it.
@@ -83,6 +83,16 @@ pub fn held_by_sectors(scratch: &Scratch) -> BTreeMap<SectorNumber, ByteSize> {
     held
 }
 
+/// The sizes whose shared tree-d is on this scratch.
+pub fn sizes_sharing(scratch: &Scratch) -> BTreeSet<SectorSize> {
+    let there = |size: &SectorSize| {
+        let tree = scratch.shared_dir().join(layout::shared_tree_d(*size));
+        let bytes = fs::metadata(tree).map(|found| found.len()).ok();
+        bytes.is_some() && bytes == CacheFile::TreeD.bytes(*size)
+    };
+    SectorSize::ALL.into_iter().filter(there).collect()
+}
+
 fn entries(dir: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
@@ -94,6 +104,8 @@ fn blocks(path: &Path) -> u64 {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => entries(path)
             .filter_map(|(_, file)| fs::symlink_metadata(file).ok())
+            // What has another name besides is shared, and no sector's own.
+            .filter(|found| found.nlink() == 1)
             .map(|found| found.blocks() * BLOCK)
             .sum(),
         Ok(found) => found.blocks() * BLOCK,

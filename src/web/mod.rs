@@ -8,6 +8,7 @@ mod flash;
 mod frame;
 mod guard;
 mod live;
+mod look;
 mod lookup;
 mod offer;
 pub mod opening;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::look::Look;
 use super::show::{Markup, compact, lasting_compact, span};
 use super::words::{progress_short, progress_words};
 use crate::domain::failure::Failure;
@@ -11,41 +12,6 @@ use crate::domain::sector::{Sector, Snark, Stage};
 use crate::domain::task::TaskState;
 use crate::domain::units::Timestamp;
 use crate::worker::progress::Reported;
-
-/// How a cell looks: its class, its sign and the word that says the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    Done,
-    Running,
-    Waiting,
-    Failed,
-    Later,
-    Never,
-}
-
-impl Look {
-    pub fn class(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Running => "run",
-            Self::Waiting => "wait",
-            Self::Failed => "fail",
-            Self::Later => "later",
-            Self::Never => "never",
-        }
-    }
-
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Done => "✓",
-            Self::Running => "▶",
-            Self::Waiting => "◷",
-            Self::Failed => "✕",
-            Self::Later => "·",
-            Self::Never => "–",
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::look::Look;
 use super::show::plural;
-use super::strip::Look;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;

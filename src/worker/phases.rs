@@ -127,6 +127,7 @@ fn job(tools: &Tools, sector: &Sector, stop: &Stop) -> Job {
         size: sector.size,
         data: sector.data,
         cache: tools.scratch.cache_dir(sector.id),
+        shared: tools.scratch.shared_dir(),
         replica: tools.scratch.replica(sector.id),
         stop: stop.clone(),
     }

@@ -15,6 +15,20 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Fast phases of the simulated engine, and a fast chain.
+pub const QUICK: &str = "
+[simulated]
+p1_ms = 5
+p2_ms = 5
+p3_ms = 5
+p4_ms = 5
+p5_ms = 5
+p6_ms = 5
+[chain.lab]
+epoch_ms = 5
+challenge_delay = 2
+";
+
 /// The longest any condition is waited for, unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -1,6 +1,6 @@
 //! Whether a task fits: what is left of the machine, and of the scratch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,8 +30,10 @@ pub struct Bounds {
 pub struct Room {
     /// What may still be written: what the file system has, less what is to stay free.
     pub free: ByteSize,
-    /// What sectors in flight held of it at that time.
+    /// What sectors in flight held of it at that time, what they share left out.
     pub held: BTreeMap<SectorNumber, ByteSize>,
+    /// Sizes whose shared files are there.
+    pub shared: BTreeSet<SectorSize>,
 }
 
 /// What a task waits for although a worker is free.
@@ -168,7 +170,14 @@ impl Bounds {
     /// What is reserved for a sector that is being made: its most, net of what it holds.
     pub fn reserved(&self, number: SectorNumber, size: SectorSize) -> u64 {
         let held = self.scratch.as_ref().and_then(|room| room.held.get(&number));
-        self.needs.scratch(size).0.saturating_sub(held.map_or(0, |held| held.0))
+        self.most(size).saturating_sub(held.map_or(0, |held| held.0))
+    }
+
+    /// The most that a sector will hold by itself.
+    pub fn most(&self, size: SectorSize) -> u64 {
+        let shares = self.scratch.as_ref().is_some_and(|room| room.shared.contains(&size));
+        let shared = if shares { self.needs.shared(size).0 } else { 0 };
+        self.needs.scratch(size).0.saturating_sub(shared)
     }
 
     /// What is neither used nor reserved, with these sectors still being made; none: not limited.

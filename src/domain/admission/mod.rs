@@ -314,7 +314,7 @@ fn intake(
         let limit = capacity.max_outstanding.get(&order.size).copied().unwrap_or(u64::MAX);
         #[cfg(test)]
         let limit = limit.saturating_add(u64::from(planted(Bug::ThrottleOffByOne)));
-        let need = capacity.bounds.needs.scratch(order.size);
+        let need = ByteSize(capacity.bounds.most(order.size));
         for _ in order.issued..order.count {
             if *held >= limit || in_all >= limit_in_all || waiting >= take_up {
                 break;

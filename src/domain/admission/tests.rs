@@ -284,7 +284,7 @@ const GIB: u64 = 1 << 30;
 
 /// A machine for one 32 GiB C2 and a few labels beside it.
 fn bounded(memory_gib: u64, cores: u32, free: Option<u64>) -> Capacity {
-    let room = |free| std::sync::Arc::new(Room { free: ByteSize(free), held: BTreeMap::new() });
+    let room = |free| std::sync::Arc::new(Room { free: ByteSize(free), ..Room::default() });
     Capacity {
         bounds: Bounds {
             needs: std::sync::Arc::new(Needs::real()),
@@ -391,7 +391,7 @@ fn a_reservation_shrinks_by_what_the_sector_already_holds() {
     // Half is written, the disk has what the other half and one more sector take.
     let held = [(number, ByteSize(most / 2))].into();
     let mut capacity = bounded(24, 2, None);
-    let room = Room { free: ByteSize(most - most / 2 + most), held };
+    let room = Room { free: ByteSize(most - most / 2 + most), held, ..Room::default() };
     capacity.bounds.scratch = Some(std::sync::Arc::new(room.clone()));
     assert_eq!(yard.decide(&capacity).starts.len(), 1);
     let room = Room { free: ByteSize(room.free.0 - 1), ..room };

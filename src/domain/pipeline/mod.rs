@@ -67,6 +67,7 @@ pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector
         stage: Stage::Ticket,
         giving_up: None,
         redos: 0,
+        cleaning_begun: false,
         tasks: PerPhase::from_fn(|_| TaskRecord::default()),
     })
 }
@@ -225,6 +226,7 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
         Event::Aborted { by } => aborted(sector, by),
         Event::Deleted { .. } => {
             if sector.stage.works().any(|(_, work)| work.is_running()) {
+                sector.cleaning_begun |= matches!(sector.stage, Stage::P6 { .. });
                 Ok(())
             } else {
                 Err("only a running phase deletes")

@@ -153,6 +153,9 @@ pub(super) fn retried(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> 
         };
     }
     if let Some(copying_again) = copy_again(&sector.stage, phase) {
+        if sector.cleaning_begun {
+            return Err("part of it is deleted from scratch: bring the stored copy back");
+        }
         sector.stage = copying_again;
         return Ok(());
     }
@@ -169,7 +172,7 @@ pub(super) fn retried(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> 
 
 /// A stored copy that could not be proven is copied again from scratch, where all of it still is:
 /// P6 deletes nothing before that proof. With any other failure the proof may have been there and
-/// the deleting begun: then the stored copy is the only one.
+/// the deleting begun; so it may in an earlier attempt.
 fn copy_again(stage: &Stage, phase: Phase) -> Option<Stage> {
     match stage {
         Stage::P6 { cleaning: Cleaning::Sealed { sealed }, work: Work::Failed { failure } }

@@ -454,6 +454,18 @@ fn every_situation_decides_every_event_as_the_table_says() {
 }
 
 #[test]
+fn what_p6_has_begun_to_delete_is_not_copied_again() {
+    let stamp = Stamp { seq: Seq(99), at: Timestamp(99) };
+    let before = after(&format!("{TO_P6}, start P6, bad P6"));
+    assert!(apply(&before, stamp, &event("retry P5")).is_ok());
+    let begun = after(&format!("{TO_P6}, start P6, deleted, stop P6, start P6, bad P6"));
+    let illegal =
+        apply(&begun, stamp, &event("retry P5")).expect_err("the scratch has not all of it");
+    assert!(illegal.why.contains("deleted"), "{illegal}");
+    assert!(apply(&begun, stamp, &event("retry P6")).is_ok());
+}
+
+#[test]
 fn what_is_asked_of_the_chain_is_asked_once_and_again_after_a_restart() {
     let stamp = Stamp { seq: Seq(99), at: Timestamp(99) };
     let sector = after(&format!("{TO_PROVING}, start P4, start P5"));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outputs::{self, Binding};
 use super::recorder::Recorder;
-use super::{Hooks, layers, library, registered};
+use super::{Hooks, layers, library, registered, tree_d};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::layout::{CacheFile, is_of_sealing};
 use crate::domain::progress::{Progress, Tell};
@@ -33,14 +33,20 @@ pub fn label(job: &Job, ticket: &Ticket, hooks: &Hooks, tell: Tell<'_>) -> Resul
         tracing::info!(sector = %job.id, "the layers are there already");
         return Ok(());
     }
+    // What is to be begun clears the mark away.
+    let doubtful = outputs::is_suspect(&job.cache);
     let mut recorder = begin(job, &binding, tell)?;
     match job.data {
         // The library sets the replica's length itself; it only wants the file to be there.
         Data::CommittedCapacity => create_empty(&job.replica)?,
     }
     die_at("p1.replica_created");
+    let linked = tree_d::link(job, doubtful)?;
     let output = recorder
         .beside(hooks, tell, || {
+            if linked {
+                return tree_d::label_beside(job, ticket);
+            }
             seal_pre_commit_phase1(
                 registered::seal_proof(job.size),
                 &job.cache,
@@ -60,6 +66,9 @@ pub fn label(job: &Job, ticket: &Ticket, hooks: &Hooks, tell: Tell<'_>) -> Resul
     check_sizes(job, &labelled_files(job))?;
     sync(job, &[CacheFile::TreeD])?;
     die_at("p1.tree_d_synced");
+    if !linked {
+        tree_d::keep(job)?;
+    }
     outputs::keep(&job.cache, outputs::P1, &binding, &output)?;
     die_at("p1.recorded");
     Ok(())

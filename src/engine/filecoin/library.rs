@@ -27,7 +27,7 @@ pub fn pieces(data: Data, size: SectorSize) -> Vec<PieceInfo> {
 }
 
 /// The root of the SHA-256 tree over zeros: every row has one distinct node.
-fn comm_d_of_zeros(size: SectorSize) -> Commitment {
+pub fn comm_d_of_zeros(size: SectorSize) -> Commitment {
     type Node = <Sha256Hasher as Hasher>::Domain;
     let rows = (size.bytes() / 32).ilog2();
     let root = (0..rows)

@@ -12,6 +12,7 @@ mod registered;
 mod replicate;
 pub mod settings;
 mod stored;
+mod tree_d;
 
 #[cfg(test)]
 mod real_copy;
@@ -19,6 +20,8 @@ mod real_copy;
 mod real_layers;
 #[cfg(test)]
 mod real_sector;
+#[cfg(test)]
+mod real_tree_d;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

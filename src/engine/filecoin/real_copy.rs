@@ -96,6 +96,7 @@ fn seal(tools: &Tools) -> Sector {
         size: SIZE,
         data: Data::CommittedCapacity,
         cache,
+        shared: tools.scratch.shared_dir(),
         replica,
         stop: Stop::default(),
     };
@@ -138,6 +139,7 @@ fn finished(sealed: Sealed) -> Sector {
         stage: Stage::Finished { sealed: Box::new(sealed), proven: at, fault: None },
         giving_up: None,
         redos: 0,
+        cleaning_begun: false,
         tasks: PerPhase::from_fn(|_| TaskRecord::default()),
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::{Engine, Job, SealStatement, StoredCopy};
 use crate::stop::Stop;
 
 pub struct Bench {
-    _dir: tempfile::TempDir,
+    pub _dir: tempfile::TempDir,
     pub job: Job,
     pub ticket: Ticket,
 }
@@ -34,6 +34,7 @@ pub fn job_in(dir: &Path, number: u64, size: SectorSize) -> Job {
         size,
         data: Data::CommittedCapacity,
         cache,
+        shared: dir.join("shared"),
         replica: dir.join("sealed"),
         stop: Stop::default(),
     }
@@ -52,7 +53,7 @@ impl Bench {
         replicate::replicate(&self.job, &self.ticket).unwrap()
     }
 
-    fn statement(&self, commitments: Commitments) -> SealStatement {
+    pub fn statement(&self, commitments: Commitments) -> SealStatement {
         SealStatement {
             id: self.job.id,
             size: self.job.size,

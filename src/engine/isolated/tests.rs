@@ -27,6 +27,7 @@ fn job(dir: &Path) -> Job {
         size: SectorSize::KiB2,
         data: Data::CommittedCapacity,
         cache: dir.join("cache"),
+        shared: dir.join("shared"),
         replica: dir.join("sealed"),
         stop: Stop::default(),
     }

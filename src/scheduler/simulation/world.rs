@@ -106,7 +106,7 @@ impl World {
         let held: BTreeMap<_, _> = self.disk.held().collect();
         let used: u64 = held.values().map(|bytes| bytes.0).sum();
         let free = if self.weather.scratch_full { 0 } else { total.saturating_sub(used) };
-        Some(Room { free: ByteSize(free), held })
+        Some(Room { free: ByteSize(free), held, ..Room::default() })
     }
 
     pub fn look_at_the_scratch(&mut self) {

@@ -440,6 +440,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         trouble: None,
         hung: false,
         held: BTreeMap::new(),
+        shared: Default::default(),
     }
 }
 
