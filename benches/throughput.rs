@@ -118,7 +118,8 @@ fn seal(engine: &FilecoinEngine, scratch: &Scratch, number: u64) {
     fs::create_dir(&cache).expect("a directory");
     let stored = StoredCopy { id, size: SIZE, cache: cache.clone(), replica: replica.clone() };
     let data = Data::CommittedCapacity;
-    let job = Job { id, size: SIZE, data, cache, replica, stop: Stop::default() };
+    let (shared, stop) = (scratch.shared_dir(), Stop::default());
+    let job = Job { id, size: SIZE, data, cache, replica, shared, stop };
     let ticket = Ticket { epoch: Epoch(1), value: Bytes32([5; 32]) };
     engine.label(&job, &ticket, &|_| {}).expect("P1");
     let commitments = engine.replicate(&job, &ticket).expect("P2");

@@ -1,7 +1,7 @@
 //! Start, stop, wire together.
 
 mod roots;
-mod times;
+pub(crate) mod times;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

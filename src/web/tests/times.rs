@@ -2,9 +2,11 @@ use serde_json::{Value, json};
 
 use super::pages::busy;
 use super::site::Site;
+use crate::app::times::learn;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::progress::Progress;
+use crate::web::show::now;
 
 /// Three sectors were finished, which all took the same; P1 of the fourth has run for longer.
 fn seasoned() -> Site {
@@ -47,6 +49,16 @@ fn each_phase_stands_beside_its_usual_time() {
     let p1 = 10_260_000;
     let p1 = json!({ "size": "32GiB", "step": "P1", "median_ms": p1, "low_ms": p1, "high_ms": p1 });
     assert_eq!(usual[0], p1);
+}
+
+#[test]
+fn a_restart_knows_what_was_usual_and_what_was_finished_before() {
+    let site = seasoned();
+    let (state, _) = site.state();
+    let (usual, throughput) = learn(&state.reader, now()).unwrap();
+    let before = site.view();
+    assert!(usual.all().count() > 0);
+    assert_eq!((usual, throughput), ((*before.usual).clone(), (*before.throughput).clone()));
 }
 
 #[test]
