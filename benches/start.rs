@@ -111,12 +111,8 @@ fn stop(lab: &mut Lab) {
     assert_eq!(code, Some(0), "{}", lab.messages());
 }
 
-/// A line of `/proc/<pid>/status`, in MiB.
 fn memory(lab: &Lab, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", lab.pid())).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("such a line");
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
-    kib >> 10
+    support::memory_mib(&lab.pid().to_string(), name)
 }
 
 fn mib(lab: &Lab, dir: &str) -> String {

@@ -1,6 +1,8 @@
 //! A long history without a box: every entry goes through the pipeline, as a box's own do.
 #![allow(dead_code, reason = "each benchmark uses its part of it")]
 
+pub mod fleet;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -143,6 +145,14 @@ pub fn fill(data: &Path, finished: u64, active: u64, size: SectorSize, root: &Pa
     }
     store.close().expect("the store closes");
     history.len()
+}
+
+/// A line of a process's `/proc/<pid>/status`, in MiB.
+pub fn memory_mib(process: &str, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("such a line");
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    kib >> 10
 }
 
 /// The middle of some figures.

@@ -2,6 +2,7 @@
 
 mod roots;
 mod service;
+pub(crate) mod times;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -132,7 +133,10 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let passes = recovered.box_state.passes.clone();
+    let (usual, throughput) = times::learn(&reader, clock())?;
     let past = Past {
+        usual,
+        throughput,
         finished: recovered.counts.stage(StageKind::Finished),
         given_up: recovered.counts.stage(StageKind::GivenUp),
         box_state: recovered.box_state,

@@ -17,4 +17,5 @@ pub mod planted;
 pub mod progress;
 pub mod sector;
 pub mod task;
+pub mod times;
 pub mod units;

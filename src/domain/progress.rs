@@ -10,6 +10,9 @@ pub enum Progress {
     Checking { done_bytes: u64, total_bytes: u64 },
     /// P1: how many layers are complete, those of earlier attempts included.
     Layers { done: u32, of: u32 },
+    /// P2: of each kind of tree, how many of its files are complete. The replica is encoded between
+    /// the two.
+    Trees { tree_c: u32, tree_r_last: u32, of: u32 },
     /// P5: every byte counts twice, once written and once read back.
     Copying { done_bytes: u64, total_bytes: u64 },
 }

@@ -12,6 +12,7 @@ use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
+use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{ByteSize, SectorSize, Seq, Timestamp};
 
 /// At most this many sectors are listed in a view; the lists behind them are paged.
@@ -27,6 +28,12 @@ pub struct BoxView {
     pub counts: Counts,
     pub finished: u64,
     pub given_up: u64,
+    /// What each step usually takes on this box.
+    #[serde(skip)]
+    pub usual: Arc<Usual>,
+    /// What was finished in the last day.
+    #[serde(skip)]
+    pub throughput: Arc<Throughput>,
     /// In flight, what runs and then the oldest, by number, at most [`LISTED`] (`counts.in_flight` is their number).
     pub in_flight: Vec<Arc<Sector>>,
     /// Sectors that wait for a person, at most [`LISTED`] (`counts.needs_you` is their number).

@@ -259,7 +259,9 @@ async fn sectors(
 ) -> Answer {
     let wanted = query(sent)?.parse()?;
     let listed = lookup::sectors(&state, &wanted, Direction::OldestFirst)?;
-    let sectors = listed.items.iter().map(SectorRow::of).collect();
+    let view = state.handle.view();
+    let row = |sector| SectorRow::of(sector, &view.usual);
+    let sectors = listed.items.iter().map(row).collect();
     Ok(Json(Sectors { sectors, next: listed.next.map(|number| number.0) }).into_response())
 }
 

@@ -20,6 +20,7 @@ mod show;
 mod strip;
 #[cfg(test)]
 mod tests;
+mod times;
 mod verify;
 mod wire;
 mod words;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::orphans::Looked;
 use super::show::{now, rfc3339};
+use super::times::{DoneIn, Finishing, UsualRow};
 use super::verify::Proven;
 use super::{SectorPaths, WebState, words};
 use crate::domain::admission::Counts;
@@ -17,6 +18,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, PreCommit, Sector};
+use crate::domain::times::Usual;
 use crate::domain::units::ByteSize;
 use crate::engine::{EngineKind, ParametersState};
 use crate::scheduler::view::{ChainTrouble, DiskView, ThrottleView, WaitView, WorkerView};
@@ -34,11 +36,13 @@ pub struct SectorRow {
     pub updated: String,
     /// Why it waits for a person, if it does.
     pub attention: Option<String>,
+    /// What it may still take by what is usual here; none without a basis.
+    pub done_in: Option<DoneIn>,
     pub simulated: bool,
 }
 
 impl SectorRow {
-    pub fn of(sector: &Sector) -> Self {
+    pub fn of(sector: &Sector, usual: &Usual) -> Self {
         Self {
             number: sector.id.number.0,
             size: sector.size.name(),
@@ -47,6 +51,7 @@ impl SectorRow {
             created: rfc3339(sector.created),
             updated: rfc3339(sector.updated),
             attention: attention(sector),
+            done_in: DoneIn::of(sector, usual, now()),
             simulated: sector.simulated,
         }
     }
@@ -140,6 +145,8 @@ pub struct SectorDetail {
     pub attention: Option<String>,
     /// Where it stands, in a sentence.
     pub standing: String,
+    /// What it may still take by what is usual here; none without a basis.
+    pub done_in: Option<DoneIn>,
 }
 
 #[derive(Debug, Serialize)]
@@ -203,6 +210,7 @@ impl SectorDetail {
                 &state.handle.view().held_for(sector.id.number),
                 &state.progress.of(sector.id.number),
             ),
+            done_in: DoneIn::of(sector, &state.handle.view().usual, now()),
         }
     }
 }
@@ -304,6 +312,9 @@ pub struct Status {
     pub counts: Counts,
     pub finished: u64,
     pub given_up: u64,
+    pub throughput: Finishing,
+    /// What each step usually takes here, for those seen often enough.
+    pub usual: Vec<UsualRow>,
     /// At most 50 of `counts.in_flight`.
     pub in_flight: Vec<SectorRow>,
     /// At most 50 of `counts.needs_you`.
@@ -369,7 +380,8 @@ pub struct PassRow {
 impl Status {
     pub fn of(state: &WebState) -> Self {
         let view = state.handle.view();
-        let rows = |sectors: &[Arc<Sector>]| sectors.iter().map(|one| SectorRow::of(one)).collect();
+        let row = |sector: &Arc<Sector>| SectorRow::of(sector, &view.usual);
+        let rows = |sectors: &[Arc<Sector>]| sectors.iter().map(row).collect();
         Self {
             version: env!("CARGO_PKG_VERSION"),
             now: rfc3339(now()),
@@ -381,6 +393,8 @@ impl Status {
             counts: view.counts,
             finished: view.finished,
             given_up: view.given_up,
+            throughput: Finishing::of(&view.throughput, now()),
+            usual: UsualRow::all_of(&view.usual),
             in_flight: rows(&view.in_flight),
             attention: rows(&view.attention),
             chain_trouble: view.chain_trouble.clone(),

@@ -184,6 +184,13 @@ pub fn progress_words(progress: &Progress) -> String {
         ),
         Progress::Layers { done, of } if done < of => format!("layer {} of {of}", done + 1),
         Progress::Layers { of, .. } => format!("all {of} layers made, the last being synced"),
+        Progress::Trees { tree_c, of, .. } if tree_c < of => {
+            format!("tree-c {} of {of}", tree_c + 1)
+        }
+        Progress::Trees { tree_r_last, of, .. } if tree_r_last < of => {
+            format!("tree-c made, the replica and tree-r-last {} of {of}", tree_r_last + 1)
+        }
+        Progress::Trees { .. } => "all trees made, being synced and checked".to_owned(),
         Progress::Copying { done_bytes, total_bytes } => {
             // Every byte counts twice: written and read back.
             let (done, total) = (ByteSize(done_bytes / 2), ByteSize(total_bytes / 2));
@@ -196,6 +203,8 @@ pub fn progress_words(progress: &Progress) -> String {
 pub fn progress_short(progress: &Progress) -> String {
     match *progress {
         Progress::Layers { done, of } => format!("{}/{of}", of.min(done + 1)),
+        Progress::Trees { tree_c, of, .. } if tree_c < of => format!("c {}/{of}", tree_c + 1),
+        Progress::Trees { tree_r_last, of, .. } => format!("r {}/{of}", of.min(tree_r_last + 1)),
         Progress::Checking { done_bytes, total_bytes }
         | Progress::Copying { done_bytes, total_bytes } => {
             let percent = u128::from(done_bytes) * 100 / u128::from(total_bytes.max(1));

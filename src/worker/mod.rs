@@ -8,6 +8,7 @@ pub mod panics;
 pub mod phases;
 pub mod priority;
 pub mod progress;
+mod trees;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::progress::ProgressBoard;
+use super::trees;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
@@ -70,7 +71,10 @@ pub fn run_phase(
             tools.engine.label(&job, ticket, &|progress| row.tell(progress)).map(|()| Output::P1)
         }
         (Phase::P2, Stage::P2 { ticket, .. }) => {
-            let commitments = tools.engine.replicate(&job(tools, sector, stop), ticket)?;
+            let job = job(tools, sector, stop);
+            let row = tools.progress.begin(sector.id.number, Phase::P2);
+            let replicate = || tools.engine.replicate(&job, ticket);
+            let commitments = trees::beside(&job.cache, job.size, &row, replicate)?;
             Ok(Output::P2 { commitments })
         }
         (Phase::P3, Stage::P3 { challenge, .. }) => {

@@ -8,6 +8,7 @@ use crate::domain::failure::Class;
 use crate::domain::ids::SectorNumber;
 use crate::domain::pipeline::IllegalEvent;
 use crate::domain::sector::{Sector, Stage};
+use crate::domain::times::{self, Step};
 use crate::domain::units::Timestamp;
 
 impl Core {
@@ -45,7 +46,10 @@ impl Core {
     pub(super) fn note(&mut self, before: Option<&Sector>, after: Arc<Sector>) {
         let was_over = before.is_some_and(|before| before.stage.is_over());
         match &after.stage {
-            Stage::Finished { .. } if !was_over => self.finished += 1,
+            Stage::Finished { .. } if !was_over => {
+                self.finished += 1;
+                Arc::make_mut(&mut self.throughput).count(after.size, after.ended());
+            }
             Stage::GivenUp { .. } if !was_over => self.given_up += 1,
             Stage::Finished { .. }
             | Stage::GivenUp { .. }
@@ -59,6 +63,32 @@ impl Core {
             | Stage::P6 { .. } => {}
         }
         self.keep(before, after);
+    }
+
+    /// Learns from a step that is over how long it takes.
+    pub(super) fn learn(&mut self, after: &Sector, event: &Event) {
+        let step = match event {
+            Event::Succeeded { output } => Step::Phase(output.phase()),
+            Event::SeedDrawn { .. } => Step::Seed,
+            Event::Issued { .. }
+            | Event::TicketDrawn { .. }
+            | Event::Started { .. }
+            | Event::Interrupted { .. }
+            | Event::Failed { .. }
+            | Event::PreCommitted { .. }
+            | Event::PreCommitRefused { .. }
+            | Event::Committed { .. }
+            | Event::CommitRefused { .. }
+            | Event::Retried { .. }
+            | Event::Redone { .. }
+            | Event::Aborted { .. }
+            | Event::Deleted { .. }
+            | Event::StoredProven { .. }
+            | Event::StoredDamaged { .. } => return,
+        };
+        if let Some(took) = times::took(after, step) {
+            Arc::make_mut(&mut self.usual).learn(after.size, step, took);
+        }
     }
 
     /// Keeps a sector as it is now, for as long as it is in flight or damaged.

@@ -23,6 +23,7 @@ use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{Data, Sector};
+use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{SectorSize, Seq, Timestamp};
 
 use super::view::Doing;
@@ -103,6 +104,9 @@ pub struct Past {
     pub damaged: Vec<Sector>,
     pub finished: u64,
     pub given_up: u64,
+    /// What the newest finished sectors tell.
+    pub usual: Usual,
+    pub throughput: Throughput,
     pub report: Vec<String>,
 }
 
@@ -142,6 +146,8 @@ pub struct Core {
     crews: Vec<Crew>,
     finished: u64,
     given_up: u64,
+    usual: Arc<Usual>,
+    throughput: Arc<Throughput>,
     report: Vec<String>,
     stopping: bool,
     /// Why the process is to be replaced by a fresh one as soon as nothing runs.
@@ -177,6 +183,8 @@ impl Core {
             crews: Vec::new(),
             finished: past.finished,
             given_up: past.given_up,
+            usual: Arc::new(past.usual),
+            throughput: Arc::new(past.throughput),
             report: past.report,
             stopping: false,
             suspect: None,
@@ -296,6 +304,7 @@ impl Core {
         let (after, effects) = pipeline::fold(before.as_deref(), number, stamp, &event)?;
         self.effects.extend(effects.into_iter().map(|effect| (number, effect)));
         let after = Arc::new(after);
+        self.learn(&after, &event);
         self.enter(stamp, Happened::Sector { number, event });
         self.changed.insert(number, after.clone());
         self.note(before.as_deref(), after);
@@ -446,9 +455,8 @@ impl Core {
 
     fn enter(&mut self, stamp: Stamp, happened: Happened) {
         let entry = Entry { seq: stamp.seq, at: stamp.at, happened };
-        self.box_state = self
-            .box_state
-            .apply(&entry)
+        self.box_state
+            .advance(&entry)
             .expect("the core numbers orders and sectors from this very state");
         self.entries.push(entry);
     }

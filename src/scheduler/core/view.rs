@@ -24,6 +24,8 @@ impl Core {
             counts: *self.queue.counts(),
             finished: self.finished,
             given_up: self.given_up,
+            usual: self.usual.clone(),
+            throughput: self.throughput.clone(),
             in_flight: self.in_flight_list(),
             attention: self.attention_list(),
             chain_trouble: Vec::new(),

@@ -10,6 +10,7 @@ use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
+use crate::scheduler::command::Command;
 use crate::scheduler::core::{Cause, Core, Limits, Settings};
 
 use super::chain::Temper;
@@ -23,6 +24,10 @@ use super::world::{Weather, World};
 
 /// The most sectors that commands order in a run; it has to end.
 const ORDERED: u64 = 8;
+
+/// What [`run_large`] makes, and how many a run.
+const LARGE: SectorSize = SectorSize::GiB32;
+const LARGE_ORDERED: u64 = 20;
 
 /// How often what is done to the box, in percent of the steps.
 #[derive(Debug, Clone, Copy)]
@@ -55,8 +60,23 @@ pub struct Outcome {
 }
 
 pub fn run(seed: u64) -> Outcome {
+    outcome(Run::new(seed), Run::through)
+}
+
+/// As [`run`], with more and only large sectors, and a throttle for one to five of them.
+pub fn run_large(seed: u64) -> Outcome {
     let mut run = Run::new(seed);
-    let verdict = catch_unwind(AssertUnwindSafe(|| run.through()));
+    let limit = 1 + seed % 5;
+    run.settings.sector_size = LARGE;
+    run.settings.limits.max_outstanding.insert(LARGE, limit);
+    run.settings.limits.auto_pledge = LARGE_ORDERED;
+    run.still_to_order = 0;
+    run.history = History::new(run.settings.limits.max_outstanding.clone(), LARGE_ORDERED);
+    outcome(run, Run::through_large)
+}
+
+fn outcome(mut run: Run, way: impl FnOnce(&mut Run) -> Result<(), Violation>) -> Outcome {
+    let verdict = catch_unwind(AssertUnwindSafe(|| way(&mut run)));
     let verdict = verdict.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
@@ -136,6 +156,41 @@ impl Run {
             self.check()?;
         }
         self.kind_ending()
+    }
+
+    /// Until as many were issued as are wanted, while all goes wrong that can and somebody looks in
+    /// now and then: orders again what was cancelled, resumes and retries.
+    fn through_large(&mut self) -> Result<(), Violation> {
+        let limit = self.settings.limits.max_outstanding[&LARGE];
+        for step in 0..LARGE_ORDERED * 500 {
+            if self.large_sectors() >= LARGE_ORDERED {
+                break;
+            }
+            self.step()?;
+            self.check()?;
+            if self.history.outstanding(LARGE) == limit {
+                self.world.see("the throttle was full");
+            }
+            if step % 25 == 0 {
+                self.look_in();
+            }
+        }
+        self.kind_ending()
+    }
+
+    fn look_in(&mut self) {
+        let missing = LARGE_ORDERED.saturating_sub(self.large_sectors());
+        let order = Command::Order { size: LARGE, count: missing.max(1) };
+        let Some(process) = &mut self.process else { return };
+        process.asks.extend([Command::ResumeAll, Command::RetryAll]);
+        if self.journal.box_state().orders.is_empty() && process.asks.len() < 4 {
+            process.asks.push_back(order);
+        }
+    }
+
+    /// Sectors of the large size that were issued.
+    pub fn large_sectors(&self) -> u64 {
+        self.history.sectors.values().filter(|known| known.size == LARGE).count() as u64
     }
 
     pub(super) fn check(&self) -> Result<(), Violation> {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::run::{Outcome, run};
+use super::run::{Outcome, run, run_large};
 use super::violation::Violation;
 use crate::domain::planted::{Bug, plant};
 
@@ -61,6 +61,7 @@ struct Failed {
 #[derive(Default)]
 struct Sum {
     runs: u64,
+    large_sectors: u64,
     seen: BTreeMap<&'static str, u64>,
     failed: Option<Failed>,
 }
@@ -68,6 +69,7 @@ struct Sum {
 impl Sum {
     fn add(&mut self, seed: u64, outcome: Outcome) {
         self.runs += 1;
+        self.large_sectors += outcome.run.large_sectors();
         for (what, often) in outcome.run.seen() {
             *self.seen.entry(what).or_default() += often;
         }
@@ -79,6 +81,10 @@ impl Sum {
 
 /// Runs the seeds from 0 on, on every core, until one fails.
 fn run_seeds(seeds: u64, bug: Option<Bug>) -> Sum {
+    run_all(run, seeds, bug)
+}
+
+fn run_all(run: fn(u64) -> Outcome, seeds: u64, bug: Option<Bug>) -> Sum {
     let next = AtomicU64::new(0);
     let over = AtomicBool::new(false);
     let work = || {
@@ -106,6 +112,7 @@ fn run_seeds(seeds: u64, bug: Option<Bug>) -> Sum {
     let mut total = Sum::default();
     for sum in sums {
         total.runs += sum.runs;
+        total.large_sectors += sum.large_sectors;
         for (what, often) in sum.seen {
             *total.seen.entry(what).or_default() += often;
         }
@@ -118,29 +125,36 @@ fn run_seeds(seeds: u64, bug: Option<Bug>) -> Sum {
     total
 }
 
-fn report(failed: &Failed) -> String {
+/// The ways of running a seed, and what replays it.
+const USUAL: &str = "simulation -- --nocapture";
+const LARGE: &str = "simulation -- --nocapture --ignored";
+
+fn report(failed: &Failed, replay: &str) -> String {
     let Failed { seed, violation: Violation { of, what }, trace } = failed;
     let last = trace[trace.len().saturating_sub(LAST_STEPS)..].join("\n    ");
     format!(
         "seed {seed} breaks {of}: {what}\nreplay it with: SIMULATION_SEED={seed} cargo test \
-         --release simulation -- --nocapture\nthe last of its {} steps:\n    {last}",
+         --release {replay}\nthe last of its {} steps:\n    {last}",
         trace.len()
     )
+}
+
+fn replay(seed: u64, run: fn(u64) -> Outcome, way: &str) {
+    let Outcome { verdict, run } = run(seed);
+    println!("seed {seed}:\n    {}", run.trace.join("\n    "));
+    if let Err(violation) = verdict {
+        panic!("{}", report(&Failed { seed, violation, trace: run.trace }, way));
+    }
 }
 
 #[test]
 fn no_seed_breaks_a_promise() {
     if let Some(seed) = number_from("SIMULATION_SEED") {
-        let Outcome { verdict, run } = run(seed);
-        println!("seed {seed}:\n    {}", run.trace.join("\n    "));
-        if let Err(violation) = verdict {
-            panic!("{}", report(&Failed { seed, violation, trace: run.trace }));
-        }
-        return;
+        return replay(seed, run, USUAL);
     }
     let sum = run_seeds(number_from("SIMULATION_SEEDS").unwrap_or(SEEDS), None);
     if let Some(failed) = &sum.failed {
-        panic!("{}", report(failed));
+        panic!("{}", report(failed, USUAL));
     }
     println!("{} runs", sum.runs);
     // A few seeds need not show everything.
@@ -157,6 +171,28 @@ fn no_seed_breaks_a_promise() {
 fn the_same_seed_gives_the_same_run() {
     for seed in 0..20 {
         assert_eq!(run(seed).run.trace, run(seed).run.trace, "seed {seed}");
+    }
+}
+
+/// How many are printed with what happened to them; SIMULATION_SEEDS says how many runs of 20.
+#[test]
+#[ignore = "minutes: cargo test --release simulation -- --ignored --nocapture"]
+fn the_throttle_holds_at_every_instant_of_10_000_large_sectors() {
+    if let Some(seed) = number_from("SIMULATION_SEED") {
+        return replay(seed, run_large, LARGE);
+    }
+    let off_by_one = run_all(run_large, 5, Some(Bug::ThrottleOffByOne)).failed;
+    assert!(off_by_one.is_some_and(|failed| failed.violation.of == "I3"), "it would not be seen");
+    let sum = run_all(run_large, number_from("SIMULATION_SEEDS").unwrap_or(510), None);
+    if let Some(failed) = &sum.failed {
+        panic!("{}", report(failed, LARGE));
+    }
+    println!("{} sectors of 32 GiB in {} runs", sum.large_sectors, sum.runs);
+    for (what, often) in &sum.seen {
+        println!("{often:>9}  {what}");
+    }
+    for what in ["the throttle was full", "an attempt failed", "killed under running attempts"] {
+        assert!(sum.seen.contains_key(what), "never seen: {what}");
     }
 }
 

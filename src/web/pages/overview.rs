@@ -21,6 +21,7 @@ use crate::web::frame::{Frame, Nav, Seen, page};
 use crate::web::lookup::{self, SectorQuery, SectorsOf};
 use crate::web::parts::{Actions, Damaged, Disk, Failed, Strip, standstill};
 use crate::web::show::{grouped, plural};
+use crate::web::times::{self, Finishing};
 use crate::web::words::{self, Held};
 use crate::worker::progress::Reported;
 
@@ -42,6 +43,7 @@ struct Overview {
     flights: Vec<Flight>,
     flights_more: u64,
     recent: Vec<Flight>,
+    finished: Finishing,
     disks: Vec<Disk>,
     phases: [Phase; 6],
     throttles: Vec<Throttle>,
@@ -93,6 +95,8 @@ struct Flight {
     standing: String,
     class: &'static str,
     word: String,
+    /// What it may still take; empty without a basis.
+    done_in: String,
 }
 
 struct Throttle {
@@ -133,6 +137,7 @@ impl Overview {
             flights: in_flight(state, &view, frame.now),
             flights_more: listed(view.counts.in_flight, view.in_flight.len()),
             recent: recent(state, frame.now)?,
+            finished: Finishing::of(&view.throughput, frame.now),
             disks: Disk::all_of(state),
             phases: Phase::ALL,
             throttles: view.throttles.iter().map(throttle).collect(),
@@ -195,7 +200,9 @@ fn needy(state: &WebState, seen: &Seen, sector: &Sector) -> Needy {
 fn in_flight(state: &WebState, view: &BoxView, now: Timestamp) -> Vec<Flight> {
     let reported = |sector: &Sector| state.progress.of(sector.id.number);
     let flown = |sector: &Arc<Sector>| {
-        flight(sector, now, &view.held_for(sector.id.number), &reported(sector))
+        let done_in = times::done_in(sector, &view.usual, now).unwrap_or_default();
+        let flight = flight(sector, now, &view.held_for(sector.id.number), &reported(sector));
+        Flight { done_in, ..flight }
     };
     view.in_flight.iter().map(flown).collect()
 }
@@ -212,6 +219,7 @@ fn flight(sector: &Arc<Sector>, now: Timestamp, held: &Held, reported: &Reported
         standing: words::standing(sector, held, reported),
         class: words::look(sector).class(),
         word,
+        done_in: String::new(),
         sector: Arc::clone(sector),
     }
 }

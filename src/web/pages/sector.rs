@@ -7,6 +7,7 @@ use axum::response::Response;
 use crate::domain::event::Entry;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
+use crate::domain::times::Usual;
 use crate::domain::units::Timestamp;
 use crate::web::WebState;
 use crate::web::error::{Named, PageError};
@@ -15,6 +16,7 @@ use crate::web::look::Look;
 use crate::web::lookup;
 use crate::web::parts::{Actions, Damaged, Failed, Strip};
 use crate::web::show::{self, Markup, span};
+use crate::web::times;
 use crate::web::verify::{self, Proven};
 use crate::web::wire::{self, SectorDetail, TaskRow};
 use crate::web::words;
@@ -34,6 +36,8 @@ struct SectorPage {
     /// What is under way to prove it again.
     proving: Option<String>,
     tasks: Vec<Task>,
+    /// What it may still take, by what is usual here.
+    done_in: Option<String>,
     history: Vec<Happening>,
     /// The history is longer than what is shown.
     history_cut: bool,
@@ -46,6 +50,8 @@ struct Task {
     class: &'static str,
     started: Option<Timestamp>,
     took: String,
+    /// What it usually takes here; empty without a basis.
+    usual: String,
     running_since: Option<Timestamp>,
 }
 
@@ -71,7 +77,11 @@ pub async fn show(
         damaged: Damaged::of(&sector),
         proven: Proven::of(&frame.view, &sector),
         proving: verify::seen(&state, &sector).as_ref().and_then(verify::words),
-        tasks: Phase::ALL.into_iter().filter_map(|phase| task(&sector, phase)).collect(),
+        tasks: Phase::ALL
+            .into_iter()
+            .filter_map(|phase| task(&sector, &frame.view.usual, phase))
+            .collect(),
+        done_in: times::done_in(&sector, &frame.view.usual, frame.now),
         history_cut: history.len() >= lookup::HISTORY,
         history: history.iter().rev().map(happening).collect(),
         frame,
@@ -108,7 +118,7 @@ impl SectorPage {
     }
 }
 
-fn task(sector: &Sector, phase: Phase) -> Option<Task> {
+fn task(sector: &Sector, usual: &Usual, phase: Phase) -> Option<Task> {
     let row = TaskRow::of(sector, phase)?;
     let record = &sector.tasks[phase];
     let state = sector.task(phase);
@@ -128,6 +138,7 @@ fn task(sector: &Sector, phase: Phase) -> Option<Task> {
         class: super::tasks::class(&state),
         started: record.started,
         took: took.unwrap_or_default(),
+        usual: times::usual(sector, usual, phase).unwrap_or_default(),
         running_since,
     })
 }

@@ -7,3 +7,4 @@ mod live;
 mod opening;
 mod pages;
 mod site;
+mod times;

@@ -23,6 +23,7 @@ use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
+use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::logs::LogFilter;
@@ -244,6 +245,13 @@ impl Site {
         let stage_is =
             |name| self.sectors.values().filter(|s| s.stage.name() == name).count() as u64;
         let waiting = self.box_state.orders.values().map(|order| order.count - order.issued).sum();
+        let (mut usual, mut throughput) = (Usual::default(), Throughput::default());
+        for sector in self.sectors.values() {
+            usual.learn_all(sector);
+            if sector.stage.name() == "finished" {
+                throughput.count(sector.size, sector.ended());
+            }
+        }
         let mut view = BoxView {
             passes: self.box_state.passes.clone(),
             at: self.clock,
@@ -254,6 +262,8 @@ impl Site {
             counts: *queue.counts(),
             finished: stage_is("finished"),
             given_up: stage_is("given up"),
+            usual: Arc::new(usual),
+            throughput: Arc::new(throughput),
             in_flight: open().take(LISTED).cloned().map(Arc::new).collect(),
             attention: waiting_for_a_person.take(LISTED).cloned().map(Arc::new).collect(),
             chain_trouble: Vec::new(),
