@@ -23,6 +23,7 @@ mod faults;
 mod ground;
 mod index;
 mod journal;
+mod lists;
 mod offline;
 mod opening;
 mod owner;
