@@ -153,6 +153,8 @@ impl Work {
 
     fn advance(&self, meta: &mut Meta, batches: &[&Batch]) -> Result<(), StoreError> {
         #[cfg(test)]
+        drop(self.faults.slow.lock());
+        #[cfg(test)]
         if self.faults.apply.take() {
             return Err(StoreError::State { path: self.path.clone(), why: "injected".to_owned() });
         }
