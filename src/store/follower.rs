@@ -82,8 +82,8 @@ impl Follower {
         self.work.is_behind.load(Ordering::Acquire)
     }
 
-    /// Puts a state that is at the end of the journal, whose last entry is given, in the place of one that is behind. What
-    /// still waits to be put into the old one is in the new one.
+    /// Puts a state that is at the end of the journal, whose last entry is given, in the place of
+    /// one that is behind. What still waits to be put into the old one is in the new one.
     pub fn catch_up(
         &self,
         journal: Seq,
@@ -108,8 +108,10 @@ impl Follower {
     pub fn stop(&mut self) {
         drop(self.groups.take());
         if let Some(thread) = self.thread.take() {
-            // Should it have panicked, the state is behind the journal: the next start sees that.
-            let _ = thread.join();
+            // Should it have panicked, what it was given last is in the journal only.
+            if thread.join().is_err() {
+                self.work.is_behind.store(true, Ordering::Release);
+            }
         }
     }
 }
