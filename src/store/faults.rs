@@ -1,5 +1,6 @@
 //! Faults that tests ask for, each once.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, Default)]
@@ -24,4 +25,6 @@ pub struct Faults {
     pub sync: Fault,
     /// sled refuses a batch.
     pub apply: Fault,
+    /// While a test holds it, sled takes nothing.
+    pub slow: Mutex<()>,
 }

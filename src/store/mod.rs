@@ -3,7 +3,8 @@
 //! A commit is a batch of history entries. It is in the journal ([`journal`], lines of
 //! [`record`]), synced, before it is acknowledged; the state (`state`, `tables`: sled) follows
 //! the journal and is what everything reads. Whatever happens to the state, it is made again from
-//! the journal (`recover`). One thread writes (`owner`), any number read ([`Reader`]).
+//! the journal (`recover`). One thread writes the journal (`owner`), one the state (`follower`), any
+//! number read ([`Reader`]).
 //!
 //! ```text
 //! <data>/lock                          held while the store is open; names the process
@@ -20,9 +21,11 @@
 mod error;
 #[cfg(test)]
 mod faults;
+mod follower;
 mod ground;
 mod index;
 mod journal;
+mod lists;
 mod offline;
 mod opening;
 mod owner;
@@ -41,8 +44,9 @@ pub(crate) mod walk;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
@@ -59,6 +63,7 @@ pub use state::Direction;
 use crate::domain::order::BoxState;
 use crate::domain::sector::Sector;
 use crate::domain::units::Seq;
+use follower::{Follower, Work};
 use ground::Ground;
 use journal::Journal;
 use owner::{Answer, Owner, Queued, Request, Trouble};
@@ -140,15 +145,18 @@ impl OpenOptions {
         let shared = Shared::default();
         shared.put(found.state);
         let trouble = Trouble::default();
-        let owner = Owner {
+        let follower = Follower::start(Work {
             shared: shared.clone(),
-            journal,
-            meta: found.meta,
-            trouble: Arc::clone(&trouble),
+            trouble: trouble.clone(),
+            path: ground.state.clone(),
+            meta: Mutex::new(found.meta),
+            is_behind: AtomicBool::new(false),
             #[cfg(test)]
             faults: self.faults,
-            ground,
-        };
+        })
+        .map_err(|error| StoreError::io("starting the state's thread", &self.data, error))?;
+        let owner =
+            Owner { follower, shared: shared.clone(), journal, trouble: trouble.clone(), ground };
         Ok((Store::start(owner, shared, trouble, &self.data)?, recovered))
     }
 }
@@ -251,7 +259,7 @@ impl Store {
     /// is.
     pub fn health(&self) -> Option<StoreError> {
         self.reader.wait();
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.now()
     }
 
     /// Why readers see less than was answered: the journal has it all, the state does not yet.

@@ -1,23 +1,21 @@
 //! The one thread that writes: it takes what has queued up, makes it durable with one sync,
-//! answers each caller, and brings the state after it. Readers wait for that: who asks after an
-//! answer sees what it is about.
+//! answers each caller, and hands it to the follower, which brings the state after it. Readers wait
+//! for that: who asks after an answer sees what it is about.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::error::StoreError;
-#[cfg(test)]
-use super::faults::Faults;
+use super::follower::{Follower, Group};
 use super::ground::Ground;
 use super::journal::Journal;
 use super::opening::Opening;
 use super::reader::Shared;
 use super::record;
-use super::tables::Meta;
 use super::{recover, scan};
 use crate::domain::event::{Entry, Happened};
 use crate::domain::ids::SectorNumber;
@@ -29,6 +27,10 @@ use crate::failpoint::die_at;
 /// How many commits share one sync at most, and how much they write: bounds a line's length.
 const GROUP_COMMITS: usize = 256;
 const GROUP_BYTES: usize = 4 << 20;
+
+/// How long the thread looks for the next commit before it sleeps: to be woken takes a good part of
+/// what a sync does, and a caller that waits for its answer comes back sooner.
+const LOOK: Duration = Duration::from_micros(50);
 
 /// What is to be committed as one: the entries, and what they make of the sectors and the box.
 #[derive(Debug, Clone)]
@@ -63,23 +65,56 @@ pub enum Request {
 }
 
 /// What is wrong with the store now, for `Store::health`.
-pub type Trouble = Arc<Mutex<Option<StoreError>>>;
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<Mutex<Wrong>>);
+
+#[derive(Debug, Default)]
+struct Wrong {
+    /// The journal, for good.
+    broken: Option<StoreError>,
+    /// The state, until it has caught up.
+    behind: Option<StoreError>,
+}
+
+impl Trouble {
+    pub fn now(&self) -> Option<StoreError> {
+        let wrong = self.lock();
+        wrong.broken.clone().or_else(|| wrong.behind.clone())
+    }
+
+    pub fn broken(&self, error: StoreError) {
+        self.lock().broken = Some(error);
+    }
+
+    pub fn behind(&self, error: Option<StoreError>) {
+        self.lock().behind = error;
+    }
+
+    /// The same is wrong with the state as before, with more entries.
+    pub fn behind_by(&self, entries: u64) {
+        if let Some(StoreError::StateBehind { by, .. }) = &mut self.lock().behind {
+            *by = entries;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wrong> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 pub struct Owner {
     // Fields drop in this order: the lock, in `ground`, is let go of last.
+    pub follower: Follower,
     pub shared: Shared,
     pub journal: Journal,
-    pub meta: Meta,
     pub trouble: Trouble,
-    #[cfg(test)]
-    pub faults: Arc<Faults>,
     pub ground: Ground,
 }
 
 impl Owner {
     /// Runs until it is asked to close, or no one is left to ask.
     pub fn run(mut self, requests: &Receiver<Request>) {
-        while let Ok(request) = requests.recv() {
+        while let Some(request) = next(requests) {
             let (group, close) = gather(request, requests);
             self.commit(group);
             if let Some(answer) = close {
@@ -88,6 +123,7 @@ impl Owner {
                 return;
             }
         }
+        self.follower.stop();
         drop(self.shared.take());
     }
 
@@ -105,16 +141,13 @@ impl Owner {
         let first = Seq(self.journal.last().0 + 1);
         let line = record::line(first, group.iter().map(|queued| queued.json.as_slice()));
         if let Err(error) = self.journal.append(&line, last) {
-            self.now(matches!(error, StoreError::Broken { .. }).then(|| error.clone()));
+            if matches!(error, StoreError::Broken { .. }) {
+                self.trouble.broken(error.clone());
+            }
             return refuse(group, &error);
         }
-        let shared = self.shared.clone();
-        let following = shared.follow();
-        let batches = answer(group);
-        let applied = self.apply(&batches);
-        die_at("store.state_applied");
-        self.now(applied.err().map(|error| self.behind(&error)));
-        drop(following);
+        let following = self.shared.follow();
+        self.follower.follow(Group { batches: answer(group), _following: following });
     }
 
     /// The commits that continue the history; the others are refused, each by itself.
@@ -135,70 +168,26 @@ impl Owner {
         fitting
     }
 
-    fn apply(&mut self, group: &[Batch]) -> Result<(), StoreError> {
-        #[cfg(test)]
-        if self.faults.apply.take() {
-            let path = self.ground.state.clone();
-            return Err(StoreError::State { path, why: "injected".to_owned() });
-        }
-        let Some(newest) = group.last() else { return Ok(()) };
-        let entries = group.iter().flat_map(|batch| &batch.entries);
-        let mut sectors = BTreeMap::new();
-        for sector in group.iter().flat_map(|batch| &batch.sectors) {
-            sectors.insert(sector.id.number, sector);
-        }
-        let meta = &mut self.meta;
-        let advance =
-            || self.shared.now(|state| state.advance(meta, entries, &sectors, &newest.box_state));
-        catch_unwind(AssertUnwindSafe(advance)).unwrap_or_else(|_| {
-            let why = "sled panicked while it was written".to_owned();
-            Err(StoreError::State { path: self.ground.state.clone(), why })
-        })
-    }
-
     /// Brings a state that an earlier commit could not be put into after the journal again. sled
     /// stays in error until it is opened anew.
     fn catch_up(&mut self) -> Result<(), StoreError> {
-        if self.meta.last == self.journal.last() {
+        if !self.follower.is_behind() {
             return Ok(());
         }
-        drop(self.shared.take());
         let mut report = Vec::new();
-        let found = scan::segments(&self.ground.journal).and_then(|segments| {
+        let caught_up = self.follower.catch_up(self.journal.last(), || {
+            let segments = scan::segments(&self.ground.journal)?;
             recover::bring_up(&self.ground, &segments, &Opening::default(), &mut report)
         });
         for line in report {
             tracing::warn!("{line}");
         }
-        match found {
-            Ok(found) => {
-                self.meta = found.meta;
-                self.shared.put(found.state);
-                self.now(None);
-                Ok(())
-            }
-            Err(error) => {
-                let behind = self.behind(&error);
-                self.now(Some(behind.clone()));
-                Err(behind)
-            }
-        }
-    }
-
-    fn behind(&self, error: &StoreError) -> StoreError {
-        StoreError::StateBehind {
-            path: self.ground.state.clone(),
-            by: self.journal.last().0 - self.meta.last.0,
-            why: error.what(),
-        }
-    }
-
-    fn now(&self, trouble: Option<StoreError>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        caught_up
     }
 
     /// Leaves a state that the next start can trust even after a power cut.
     fn close(&mut self) -> Result<(), StoreError> {
+        self.follower.stop();
         self.catch_up()?;
         self.journal.finish()?;
         match self.shared.take() {
@@ -208,6 +197,19 @@ impl Owner {
         die_at("store.state_closed");
         self.ground.mark_clean()
     }
+}
+
+/// The next request. None if no one is left to ask.
+fn next(requests: &Receiver<Request>) -> Option<Request> {
+    let start = Instant::now();
+    while start.elapsed() < LOOK {
+        match requests.try_recv() {
+            Ok(request) => return Some(request),
+            Err(TryRecvError::Empty) => std::thread::yield_now(),
+            Err(TryRecvError::Disconnected) => return None,
+        }
+    }
+    requests.recv().ok()
 }
 
 /// The request that came, and what has queued up behind it.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 
 use super::error::StoreError;
 use super::index::{Counts, StageKind, every_row};
+use super::lists::List;
 use super::state::{Direction, State};
-use super::tables::List;
 use crate::domain::event::Entry;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
@@ -197,7 +197,7 @@ impl Reader {
         after: Option<Seq>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.shared.with(|state| state.history(number, after).take(limit).collect())
+        self.shared.with(|state| state.history(number, after)?.take(limit).collect())
     }
 
     /// What happened to the box as a whole, newest first.
@@ -232,7 +232,8 @@ impl Reader {
             {
                 let number = number?;
                 last = Some(number);
-                items.extend(state.sector(number)?);
+                // It may have moved on since the list was read.
+                items.extend(state.sector(number)?.filter(|sector| list.has(sector)));
             }
             Ok(Page { items, next: last.filter(|_| numbers.peek().is_some()) })
         })

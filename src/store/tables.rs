@@ -1,43 +1,49 @@
 //! What the state holds, and under which keys. All of it is a fold of the journal.
 //!
-//! | key                              | value                                   |
-//! |----------------------------------|-----------------------------------------|
-//! | `f`                              | the format of everything else           |
-//! | `m`                              | last entry, the box's own state, counts |
-//! | `s` number                       | the sector's snapshot                   |
-//! | `h` number, entry                | an entry of the sector's history        |
-//! | `x` entry                        | an entry of the box's history           |
-//! | `a` number                       | the sector is not over                  |
-//! | `w` number                       | it waits for a person                   |
-//! | `g` stage, number                | the sector is at that stage             |
-//! | `t` task type, row, number       | its task of that type has that row      |
+//! | key                              | value                                      |
+//! |----------------------------------|--------------------------------------------|
+//! | `f`                              | the format of everything else              |
+//! | `m`                              | last entry, the box's own state, counts    |
+//! | `s` number                       | the sector's snapshot                      |
+//! | `h` number, entry                | a run of its history, from that entry on   |
+//! | `x` entry                        | a run of the box's history                 |
+//! | `l` block                        | sectors, a bit each: see [`super::lists`]  |
+//! | `a` block                        | those of them that are not over            |
+//! | `w` block                        | those that wait for a person               |
+//! | `g` stage, block                 | those that are at that stage               |
+//! | `t` task type, row, block        | those whose task of that type has that row |
 //!
 //! Numbers are big-endian, so that keys sort as numbers do. One tree holds them all, because a
-//! batch is atomic within one tree. A value is a format byte and postcard.
+//! batch is atomic within one tree. A value that is no block is a format byte and postcard, and a
+//! run is several entries one behind the other: sled's memory, its writing and its opening cost by
+//! the key, and a finished sector would have some thirty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
-use super::index::{Counts, StageKind, row_code};
+use super::index::Counts;
+use super::lists::Moves;
 use super::state::{Changes, Direction, State};
 use crate::domain::event::{Entry, Happened};
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::BoxState;
-use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
-use crate::domain::task::Row;
 use crate::domain::units::Seq;
 
 /// Raised with every change of a key or of the shape of a value (a test notices the latter): a
 /// state of another format is set aside and made again.
-pub const FORMAT: u8 = 4;
+pub const FORMAT: u8 = 5;
 
 const FORMAT_KEY: &[u8] = b"f";
 const META_KEY: &[u8] = b"m";
+
+/// A run that is this long is added to no more. Enough for the history of a sector that nothing went
+/// wrong with; the longer, the more is written again with each entry.
+const RUN_BYTES: usize = 4096;
 
 /// How far the state is, and what is known beside the sectors.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,43 +53,25 @@ pub struct Meta {
     pub counts: Counts,
 }
 
-/// The lists of sector numbers that are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum List {
-    All,
-    Active,
-    Attention,
-    Stage(StageKind),
-    Task(Phase, Row),
-}
-
-impl List {
-    fn prefix(self) -> Vec<u8> {
-        match self {
-            Self::All => vec![b's'],
-            Self::Active => vec![b'a'],
-            Self::Attention => vec![b'w'],
-            Self::Stage(kind) => vec![b'g', kind.code()],
-            Self::Task(phase, row) => vec![b't', phase.task_type(), row_code(row)],
-        }
-    }
-
-    fn key(self, number: SectorNumber) -> Vec<u8> {
-        numbered(self.prefix(), number.0)
-    }
-}
-
-fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
+pub(super) fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
     prefix.extend_from_slice(&number.to_be_bytes());
     prefix
+}
+
+fn sector_key(number: SectorNumber) -> Vec<u8> {
+    numbered(vec![b's'], number.0)
 }
 
 fn history_prefix(number: SectorNumber) -> Vec<u8> {
     numbered(vec![b'h'], number.0)
 }
 
+fn box_history_prefix() -> Vec<u8> {
+    vec![b'x']
+}
+
 /// The range of the numbers under a prefix, beyond `beyond` in the direction asked for.
-fn range_of(
+pub(super) fn range_of(
     prefix: Vec<u8>,
     beyond: Option<u64>,
     direction: Direction,
@@ -97,26 +85,51 @@ fn range_of(
     }
 }
 
-fn number_of(key: &[u8]) -> u64 {
+pub(super) fn number_of(key: &[u8]) -> u64 {
     let tail = key.last_chunk().expect("every key of a list ends in eight bytes");
     u64::from_be_bytes(*tail)
 }
 
 fn pack(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    let bytes = postcard::to_extend(value, vec![FORMAT]);
+    pack_behind(vec![FORMAT], value)
+}
+
+fn pack_behind(bytes: Vec<u8>, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let bytes = postcard::to_extend(value, bytes);
     bytes.map_err(|error| StoreError::Refused { why: format!("it cannot be stored: {error}") })
 }
 
 impl State {
     fn unpack<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, StoreError> {
-        let failed = |why| StoreError::State { path: self.path().to_path_buf(), why };
-        match bytes.split_first() {
-            Some((&FORMAT, packed)) => {
-                postcard::from_bytes(packed).map_err(|error| failed(error.to_string()))
-            }
-            Some((other, _)) => Err(failed(format!("a value of format {other}, not {FORMAT}"))),
-            None => Err(failed("an empty value".to_owned())),
+        let packed = self.packed(bytes)?;
+        postcard::from_bytes(packed).map_err(|error| self.unreadable(error.to_string()))
+    }
+
+    fn unpack_run(&self, bytes: &[u8]) -> Result<Vec<Entry>, StoreError> {
+        let mut packed = self.packed(bytes)?;
+        let mut entries = Vec::new();
+        while !packed.is_empty() {
+            let (entry, rest) = postcard::take_from_bytes(packed)
+                .map_err(|error| self.unreadable(error.to_string()))?;
+            entries.push(entry);
+            packed = rest;
         }
+        Ok(entries)
+    }
+
+    /// What stands behind the format byte.
+    fn packed<'b>(&self, bytes: &'b [u8]) -> Result<&'b [u8], StoreError> {
+        match bytes.split_first() {
+            Some((&FORMAT, packed)) => Ok(packed),
+            Some((other, _)) => {
+                Err(self.unreadable(format!("a value of format {other}, not {FORMAT}")))
+            }
+            None => Err(self.unreadable("an empty value".to_owned())),
+        }
+    }
+
+    fn unreadable(&self, why: String) -> StoreError {
+        StoreError::State { path: self.path().to_path_buf(), why }
     }
 
     fn value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
@@ -142,41 +155,56 @@ impl State {
     }
 
     pub fn sector(&self, number: SectorNumber) -> Result<Option<Sector>, StoreError> {
-        self.value(&List::All.key(number))
+        self.value(&sector_key(number))
     }
 
-    /// The numbers in a list, beyond `beyond` in the direction asked for.
-    pub fn numbers(
-        &self,
-        list: List,
-        beyond: Option<SectorNumber>,
-        direction: Direction,
-    ) -> impl Iterator<Item = Result<SectorNumber, StoreError>> + use<> {
-        self.range(range_of(list.prefix(), beyond.map(|number| number.0), direction), direction)
-            .map(|item| item.map(|(key, _)| SectorNumber(number_of(&key))))
-    }
-
+    /// A sector's history after an entry, oldest first.
     pub fn history(
         &self,
         number: SectorNumber,
         after: Option<Seq>,
-    ) -> impl Iterator<Item = Result<Entry, StoreError>> {
-        self.entries(history_prefix(number), after, Direction::OldestFirst)
+    ) -> Result<impl Iterator<Item = Result<Entry, StoreError>>, StoreError> {
+        let prefix = history_prefix(number);
+        // The first of them may stand in a run that begins before it.
+        let run = match after {
+            Some(after) => self.run_with(&prefix, after)?,
+            None => None,
+        };
+        let before = run.and_then(|first| first.checked_sub(1));
+        let is_after = move |entry: &Entry| after.is_none_or(|after| entry.seq > after);
+        let entries = self.entries(prefix, before, Direction::OldestFirst);
+        Ok(entries.filter(move |entry| entry.as_ref().map_or(true, is_after)))
     }
 
     /// The box's own history, newest first.
     pub fn box_history(&self) -> impl Iterator<Item = Result<Entry, StoreError>> {
-        self.entries(vec![b'x'], None, Direction::NewestFirst)
+        self.entries(box_history_prefix(), None, Direction::NewestFirst)
     }
 
     fn entries(
         &self,
         prefix: Vec<u8>,
-        beyond: Option<Seq>,
+        beyond: Option<u64>,
         direction: Direction,
     ) -> impl Iterator<Item = Result<Entry, StoreError>> {
-        self.range(range_of(prefix, beyond.map(|seq| seq.0), direction), direction)
-            .map(|item| item.and_then(|(_, value)| self.unpack(&value)))
+        self.range(range_of(prefix, beyond, direction), direction).flat_map(move |item| {
+            let run = item.and_then(|(_, value)| self.unpack_run(&value));
+            let (mut entries, error) = match run {
+                Ok(entries) => (entries, None),
+                Err(error) => (Vec::new(), Some(Err(error))),
+            };
+            if direction == Direction::NewestFirst {
+                entries.reverse();
+            }
+            entries.into_iter().map(Ok).chain(error)
+        })
+    }
+
+    /// The first entry of the last run that begins no later than `seq`.
+    fn run_with(&self, prefix: &[u8], seq: Seq) -> Result<Option<u64>, StoreError> {
+        let direction = Direction::NewestFirst;
+        let mut runs = self.range(range_of(prefix.to_vec(), Some(seq.0 + 1), direction), direction);
+        Ok(runs.next().transpose()?.map(|(key, _)| number_of(&key)))
     }
 
     /// Brings the state from `meta` to the last of `entries`, all of it or nothing.
@@ -192,55 +220,57 @@ impl State {
         let mut next =
             Meta { last: box_state.seq, box_state: box_state.clone(), counts: meta.counts.clone() };
         let mut changes = Changes::default();
+        let mut histories: BTreeMap<Vec<u8>, Vec<&Entry>> = BTreeMap::new();
         for entry in entries {
-            let key = match &entry.happened {
-                Happened::Sector { number, .. } => numbered(history_prefix(*number), entry.seq.0),
-                Happened::Box(_) => numbered(vec![b'x'], entry.seq.0),
+            let prefix = match &entry.happened {
+                Happened::Sector { number, .. } => history_prefix(*number),
+                Happened::Box(_) => box_history_prefix(),
             };
-            changes.put(&key, pack(entry)?);
+            histories.entry(prefix).or_default().push(entry);
         }
+        for (prefix, entries) in histories {
+            self.lengthen(&mut changes, &prefix, &entries)?;
+        }
+        let mut moves = Moves::new(self);
         for (&number, sector) in sectors {
             let before = self.sector(number)?;
-            relist(&mut changes, before.as_ref(), sector);
+            moves.relist(before.as_ref(), sector)?;
             if let Some(before) = &before {
                 next.counts.remove(before);
             }
             next.counts.add(sector);
-            changes.put(&List::All.key(number), pack(sector)?);
+            changes.put(&sector_key(number), pack(sector)?);
         }
+        moves.put(&mut changes);
         changes.put(META_KEY, pack(&next)?);
         self.apply(changes)?;
         *meta = next;
         Ok(())
     }
-}
-
-/// Moves a sector from the lists it was in to those it is in.
-fn relist(changes: &mut Changes, before: Option<&Sector>, after: &Sector) {
-    let was = before.map(lists).unwrap_or_default();
-    let is = lists(after);
-    for key in was.difference(&is) {
-        changes.delete(key);
-    }
-    for key in is.difference(&was) {
-        changes.put(key, Vec::new());
-    }
-}
-
-fn lists(sector: &Sector) -> BTreeSet<Vec<u8>> {
-    let number = sector.id.number;
-    let mut keys = BTreeSet::new();
-    keys.insert(List::Stage(StageKind::of(&sector.stage)).key(number));
-    if !sector.stage.is_over() {
-        keys.insert(List::Active.key(number));
-    }
-    if sector.needs_you() {
-        keys.insert(List::Attention.key(number));
-    }
-    for phase in Phase::ALL {
-        if let Some(row) = sector.row(phase) {
-            keys.insert(List::Task(phase, row).key(number));
+    /// Adds entries to a history: to its last run while there is room, then to new ones.
+    fn lengthen(
+        &self,
+        changes: &mut Changes,
+        prefix: &[u8],
+        entries: &[&Entry],
+    ) -> Result<(), StoreError> {
+        let direction = Direction::NewestFirst;
+        let last = self.range(range_of(prefix.to_vec(), None, direction), direction).next();
+        let mut run = last.transpose()?.filter(|(_, run)| run.len() < RUN_BYTES);
+        for entry in entries {
+            let (key, bytes) = run
+                .take()
+                .unwrap_or_else(|| (numbered(prefix.to_vec(), entry.seq.0), vec![FORMAT]));
+            let bytes = pack_behind(bytes, entry)?;
+            if bytes.len() < RUN_BYTES {
+                run = Some((key, bytes));
+            } else {
+                changes.put(&key, bytes);
+            }
         }
+        if let Some((key, bytes)) = run {
+            changes.put(&key, bytes);
+        }
+        Ok(())
     }
-    keys
 }

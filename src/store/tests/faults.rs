@@ -97,6 +97,55 @@ fn a_commit_the_state_did_not_take_is_durable_and_the_next_one_brings_the_state_
     assert_eq!(recovered.report, [""; 0]);
 }
 
+/// The answer to a commit that does not wait for the state.
+fn answered(store: &Store, batch: Batch) -> Committed {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let patience = std::time::Duration::from_secs(20);
+    let commit = store.commit(batch);
+    let answer = runtime.block_on(async { tokio::time::timeout(patience, commit).await });
+    answer.expect("it waits for the state").unwrap()
+}
+
+#[test]
+fn commits_are_answered_while_the_state_is_slow_and_readers_wait_for_it() {
+    let mut world = Box_::new();
+    let options = world.options();
+    let faults = Arc::clone(&options.faults);
+    let (store, _) = options.open().unwrap();
+    let slow = faults.slow.lock().unwrap();
+    for n in 0..30 {
+        answered(&store, world.world.batch(&[n, n << 20 | 5, n << 21 | 5]));
+    }
+    let reader = store.reader();
+    let asked = std::thread::spawn(move || reader.counts().unwrap().sectors);
+    drop(slow);
+    assert_eq!(asked.join().unwrap(), world.world.sectors.len() as u64);
+    assert_same(&store.reader(), &world.world);
+    drop(store);
+    world.open();
+}
+
+#[test]
+fn what_was_answered_before_the_state_failed_is_in_it_once_it_has_caught_up() {
+    let mut world = Box_::new();
+    let options = world.options();
+    let faults = Arc::clone(&options.faults);
+    let (store, _) = options.open().unwrap();
+    let slow = faults.slow.lock().unwrap();
+    faults.apply.arm();
+    for n in 0..40 {
+        answered(&store, world.world.batch(&[n, n << 20 | 5]));
+    }
+    drop(slow);
+    assert!(matches!(store.health(), Some(StoreError::StateBehind { by: 80, .. })));
+    answered(&store, world.world.batch(&[7]));
+    assert!(store.health().is_none());
+    assert_same(&store.reader(), &world.world);
+    assert_eq!(world.set_aside(), 0);
+    store.close().unwrap();
+    world.open();
+}
+
 #[test]
 fn an_answer_can_be_awaited() {
     let mut world = Box_::new();

@@ -2,6 +2,7 @@
 
 mod damage;
 mod faults;
+mod long;
 mod model;
 mod offline;
 
