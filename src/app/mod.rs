@@ -1,52 +1,44 @@
 //! Start, stop, wire together.
 
+mod parts;
 mod roots;
 mod service;
 pub(crate) mod times;
+mod watching;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
-use crate::chain::Chain;
-use crate::chain::lab::Lab;
-use crate::config::{ChainConfig, Config, EngineConfig, Loaded, Origin};
+use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Room;
-use crate::domain::failure::{Class, Failure};
-use crate::domain::isolation::Isolation;
+use crate::domain::failure::Failure;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
+use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::Timestamp;
 use crate::engine::claim::Claims;
-use crate::engine::filecoin::settings;
-use crate::engine::filecoin::{FilecoinEngine, Hooks};
-use crate::engine::isolated::{Inner, Isolated};
-use crate::engine::simulated::SimulatedEngine;
-use crate::engine::{Engine, EngineKind, ParametersState};
 use crate::logs::LogFilter;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
-use crate::scheduler::core::{Cause, Core, Past, Settings};
-use crate::scheduler::input::Input;
+use crate::scheduler::core::{Cause, Core, Past};
 use crate::scheduler::messenger::Messenger;
 use crate::scheduler::pulse::Pulse;
 use crate::scheduler::run::{Clock, Scheduler, Then};
-use crate::scheduler::view::DiskView;
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
-use crate::store::{OpenOptions, Opening, StageKind, StoreError};
+use crate::store::{OpenOptions, Opening, Recovered, StageKind, StoreError};
 use crate::telemetry;
 use crate::web::opening::{self, Pages};
 use crate::web::orphans::Orphans;
-use crate::web::{self, PathsOf, SectorPaths, StoredPaths, WebState};
+use crate::web::{self, WebState};
 use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::priority::Priority;
@@ -105,17 +97,40 @@ pub fn run(config: Config, origin: Origin, log: LogFilter) -> Result<Then, Start
     runtime.block_on(run_box(Arc::new(config), origin, log))
 }
 
+/// The port, answering since before the store was opened.
+struct Front {
+    pages: Pages,
+    web: JoinHandle<std::io::Result<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Front {
+    /// Takes the port, and has it say how far `opening` is.
+    async fn open(config: &Config, opening: &Arc<Opening>) -> Result<Self, StartError> {
+        let listener = listen(config.listen).await?;
+        let pages = Pages::default();
+        let front = opening::front(pages.clone(), config.listen, Arc::clone(opening));
+        let (stop, mut stopping) = watch::channel(false);
+        let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
+        let web = tokio::spawn(web::serve(listener, front, stopped));
+        Ok(Self { pages, web, stop })
+    }
+
+    async fn close(self) {
+        self.stop.send_replace(true);
+        drop(tokio::time::timeout(LAST_ANSWERS, self.web).await);
+    }
+}
+
 async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
     let notify = Notify::from_environment();
-    ensure_dir_writable(&config.data_dir)?;
     // Before the store: a start that fails here leaves the last stop as clean as it was.
-    let listener = listen(config.listen).await?;
-    // It answers from here on: opening the store may take a while, and says how far it is.
-    let (opening, pages) = (Arc::<Opening>::default(), Pages::default());
-    let front = opening::front(pages.clone(), config.listen, Arc::clone(&opening));
-    let (web_stop_sender, mut web_stop) = watch::channel(false);
-    let stopped = async move { drop(web_stop.wait_for(|stop| *stop).await) };
-    let web = tokio::spawn(web::serve(listener, front, stopped));
+    if let Some(what) = parts::never_fits(&config) {
+        return Err(what.into());
+    }
+    ensure_dir_writable(&config.data_dir)?;
+    let opening = Arc::<Opening>::default();
+    let front = Front::open(&config, &opening).await?;
     let telling = tokio::spawn(service::tell_opening(notify.clone(), Arc::clone(&opening)));
     // On this thread, which serves nothing.
     let (store, mut recovered) = OpenOptions::new(&config.data_dir).opening(opening).open()?;
@@ -127,37 +142,29 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let (parameters_changed, parameters) = watch::channel(0u64);
     let priority = Priority::reserving(telemetry::reserved_cores(&config.machine));
     let claims = Claims::open(&config.data_dir)?;
-    let engine = engine(&config, &claims, parameters_changed, priority.clone())?;
-    let chain = chain(&config, &clock)?;
+    let engine = parts::engine(&config, &claims, parameters_changed, priority.clone())?;
+    let chain = parts::chain(&config, &clock)?;
     let reader = store.reader();
     let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let passes = recovered.box_state.passes.clone();
-    let (usual, throughput) = times::learn(&reader, clock())?;
-    let past = Past {
-        usual,
-        throughput,
-        finished: recovered.counts.stage(StageKind::Finished),
-        given_up: recovered.counts.stage(StageKind::GivenUp),
-        box_state: recovered.box_state,
-        active: recovered.active,
-        damaged: recovered.damaged,
-        report: recovered.report,
-    };
+    let learned = times::learn(&reader, clock())?;
     let (input_sender, inputs) = mpsc::unbounded_channel();
-    let settings = settings(&config, &*engine);
-    if let Some(what) = never_fits(&settings) {
-        return Err(what.into());
-    }
-    let mut core = Core::new(settings, &groups(&config), past);
+    let settings = parts::settings(&config, &*engine);
+    let past = past(recovered, learned);
+    let mut core = Core::new(settings, &parts::groups(&config), past);
     core.room(Room::default());
-    core.hold(Phase::P4, Cause::Parameters, awaited_parameters(&*engine));
-    tokio::spawn(watch_parameters(engine.clone(), parameters.clone(), input_sender.clone()));
+    core.hold(Phase::P4, Cause::Parameters, watching::awaited_parameters(&*engine));
+    tokio::spawn(watching::watch_parameters(
+        engine.clone(),
+        parameters.clone(),
+        input_sender.clone(),
+    ));
     let (ask_sender, asks) = mpsc::channel(ASKS);
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
     let started = Loaded { config: config.clone(), at: clock(), needs_restart: Vec::new() };
     let (loaded_sender, loaded) = watch::channel(started);
-    tokio::spawn(watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
+    tokio::spawn(watching::watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
@@ -217,26 +224,25 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     doctor.look();
     let orphans = Orphans::new(roots, config.miner, reader.clone());
     // Before anyone can see it run: who sees that may tell it to stop.
-    tokio::spawn(stop_on_signal(stop_sender));
+    tokio::spawn(watching::stop_on_signal(stop_sender));
     tokio::spawn(service::reload_on_hangup(reload.clone()));
-    pages.take_over(web::router(WebState {
+    front.pages.take_over(web::router(WebState {
         orphans,
         doctor,
         handle,
         reader,
         engine,
         disks,
-        changes: unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
+        changes: watching::unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
         checks,
         progress,
-        paths: paths(&config),
+        paths: parts::paths(&config),
         listen: config.listen,
         reload,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;
-    web_stop_sender.send_replace(true);
-    drop(tokio::time::timeout(LAST_ANSWERS, web).await);
+    front.close().await;
     if let Err(error) = store.close() {
         tracing::warn!("the stop was not marked as clean, the next start takes longer: {error}");
     }
@@ -247,173 +253,24 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     Ok(then)
 }
 
+/// What the core begins with.
+fn past(recovered: Recovered, (usual, throughput): (Usual, Throughput)) -> Past {
+    Past {
+        usual,
+        throughput,
+        finished: recovered.counts.stage(StageKind::Finished),
+        given_up: recovered.counts.stage(StageKind::GivenUp),
+        box_state: recovered.box_state,
+        active: recovered.active,
+        damaged: recovered.damaged,
+        report: recovered.report,
+    }
+}
+
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => StartError::PortBusy { address },
         _ => StartError::Listen { address, source },
-    })
-}
-
-fn engine(
-    config: &Config,
-    claims: &Claims,
-    changed: watch::Sender<u64>,
-    priority: Priority,
-) -> Result<Arc<dyn Engine>, Failure> {
-    let inner = match &config.engine {
-        EngineConfig::Filecoin => {
-            settings::read_back()?;
-            let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
-            let thread_started = Arc::new(move || priority.enter());
-            let hooks = Hooks { parameters_changed, thread_started };
-            Inner::Filecoin(FilecoinEngine::new(config.sector_size, hooks))
-        }
-        EngineConfig::Simulated(simulated) => {
-            Inner::Simulated(SimulatedEngine::new(simulated.clone()))
-        }
-    };
-    Ok(match (config.isolation, inner) {
-        (Isolation::Process, inner) => {
-            Arc::new(Isolated::new(inner, claims.clone(), config.log.clone()))
-        }
-        (Isolation::Thread, Inner::Filecoin(engine)) => Arc::new(engine),
-        (Isolation::Thread, Inner::Simulated(engine)) => Arc::new(engine),
-    })
-}
-
-fn chain(config: &Config, clock: &Clock) -> Result<Arc<dyn Chain>, Failure> {
-    match &config.chain {
-        ChainConfig::Lab(lab) => {
-            Ok(Arc::new(Lab::open(&config.data_dir, lab.clone(), clock.clone())?))
-        }
-    }
-}
-
-fn settings(config: &Config, engine: &dyn Engine) -> Settings {
-    Settings {
-        miner: config.miner,
-        sector_size: config.sector_size,
-        simulated: match engine.kind() {
-            EngineKind::Filecoin => false,
-            EngineKind::Simulated => true,
-        },
-        machine: Some(telemetry::usable(&config.machine)),
-        isolation: engine.isolation(),
-        limits: reload::limits(config),
-    }
-}
-
-/// A box that could never finish a sector of its size says so before the first hour is spent.
-fn never_fits(settings: &Settings) -> Option<Failure> {
-    let what =
-        settings.limits.needs.never_fits(settings.sector_size, settings.machine.as_ref()?)?;
-    let mend = "set another `sector_size`, or say in `[machine]` and `[[need]]` what is right here";
-    Some(Failure::new(Class::Operator, what, mend))
-}
-
-fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
-    let group = |group: &crate::config::WorkerGroup| {
-        (group.phases.iter().copied().collect(), group.num as usize)
-    };
-    config.workers.iter().map(group).collect()
-}
-
-/// C2 is not started while the parameters are being made, or before they are brought: it would hold
-/// a worker and only wait. It is started when nothing but a Retry can help, to say so with its
-/// failure.
-fn awaited_parameters(engine: &dyn Engine) -> Option<String> {
-    match engine.parameters() {
-        ParametersState::Checking => Some("the parameters are being checked".to_owned()),
-        ParametersState::Making { .. } => Some("the lab parameters are being made".to_owned()),
-        ParametersState::Awaited { failure } => Some(failure.what),
-        ParametersState::NotNeeded
-        | ParametersState::LabMade { .. }
-        | ParametersState::Production { .. }
-        | ParametersState::Missing { .. } => None,
-    }
-}
-
-/// Tells the scheduler whenever that changes.
-async fn watch_parameters(
-    engine: Arc<dyn Engine>,
-    mut changes: watch::Receiver<u64>,
-    inputs: mpsc::UnboundedSender<Input>,
-) {
-    loop {
-        let waits_for = awaited_parameters(&*engine);
-        let hold = Input::Hold { phase: Phase::P4, cause: Cause::Parameters, waits_for };
-        // Both ends go only when the process stops.
-        if inputs.send(hold).is_err() || changes.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Counts up when something changes that no view tells, the progress at most once a second.
-fn unseen_changes(
-    of: [watch::Receiver<u64>; 2],
-    mut loaded: watch::Receiver<Loaded>,
-    progress: Arc<ProgressBoard>,
-) -> watch::Receiver<u64> {
-    let (changes, changed) = watch::channel(0u64);
-    for mut one in of {
-        let changes = changes.clone();
-        tokio::spawn(async move {
-            while one.changed().await.is_ok() {
-                changes.send_modify(|count| *count += 1);
-            }
-        });
-    }
-    let by_reload = changes.clone();
-    tokio::spawn(async move {
-        while loaded.changed().await.is_ok() {
-            by_reload.send_modify(|count| *count += 1);
-        }
-    });
-    tokio::spawn(async move { progress.wake(&changes).await });
-    changed
-}
-
-/// Tells the scheduler whenever a mount stops answering, or answers again.
-async fn watch_mounts(
-    mut disks: watch::Receiver<Vec<DiskView>>,
-    mut loaded: watch::Receiver<Loaded>,
-    inputs: mpsc::UnboundedSender<Input>,
-) {
-    let mut before = telemetry::Holds::default();
-    loop {
-        let keep_free = loaded.borrow_and_update().config.scratch_keep_free_bytes;
-        let now = telemetry::holds(&disks.borrow_and_update(), keep_free);
-        if now != before {
-            if now.inputs().into_iter().any(|input| inputs.send(input).is_err()) {
-                return;
-            }
-            before = now;
-        }
-        let changed = tokio::select! {
-            changed = disks.changed() => changed,
-            changed = loaded.changed() => changed,
-        };
-        if changed.is_err() {
-            return;
-        }
-    }
-}
-
-/// Where the pages say that a sector's files are.
-fn paths(config: &Config) -> PathsOf {
-    let scratch = Scratch::new(&config.scratch);
-    Arc::new(move |sector| SectorPaths {
-        scratch: vec![scratch.cache_dir(sector.id), scratch.replica(sector.id)],
-        stored: sector.stage.stored().map(|stored| {
-            let root = StorageRoot::new(&stored.root);
-            StoredPaths {
-                replica: root.replica(sector.id),
-                cache: root.cache_dir(sector.id),
-                manifest: root.manifest(sector.id),
-                root: root.path().to_path_buf(),
-            }
-        }),
     })
 }
 
@@ -428,32 +285,6 @@ fn announce(config: &Config) {
         "sealbox runs; open http://{}",
         config.listen
     );
-}
-
-/// The first SIGTERM or SIGINT stops new work and waits; the second exits now. Both are safe.
-fn stop_on_signal(stop: watch::Sender<bool>) -> impl Future<Output = ()> {
-    // From now on, and not from when this is first polled.
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    async move {
-        let (Ok(mut term), Ok(mut int)) = signals else {
-            tracing::error!(
-                "signals cannot be caught; `kill` stops sealbox at once, which is safe"
-            );
-            return std::future::pending().await;
-        };
-        for first in [true, false] {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
-            }
-            if first {
-                tracing::info!("stopping: running attempts may finish; once more stops at once");
-                stop.send_replace(true);
-            }
-        }
-        // What a shell expects of a process that an interrupt ended.
-        std::process::exit(130);
-    }
 }
 
 fn wall_clock() -> Timestamp {

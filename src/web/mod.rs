@@ -17,6 +17,7 @@ mod pages;
 mod parts;
 
 mod show;
+mod status;
 mod strip;
 #[cfg(test)]
 mod tests;
