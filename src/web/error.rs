@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
+use super::nav::Nav;
 use crate::config::{self, ConfigErrors};
 use crate::reload::ReloadError;
 use crate::scheduler::command::Refusal;
@@ -104,6 +105,7 @@ struct ErrorPage<'a> {
     title: &'a str,
     detail: &'a str,
     mend: &'a str,
+    navs: [Nav; 6],
 }
 
 impl IntoResponse for PageError {
@@ -114,6 +116,7 @@ impl IntoResponse for PageError {
             title: why.title(),
             detail: &why.detail,
             mend: &why.mend,
+            navs: Nav::ALL,
         };
         match page.render() {
             Ok(text) => (why.status, Html(text)).into_response(),

@@ -10,48 +10,11 @@ use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::{PageError, Unanswered};
+use super::nav::Nav;
 use super::show::{self, Markup};
 use super::{WebState, flash, live};
 use crate::domain::units::{SectorSize, Timestamp};
 use crate::scheduler::view::BoxView;
-
-/// The entries of the top bar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Nav {
-    Overview,
-    Sectors,
-    Tasks,
-    Failures,
-    Storage,
-    System,
-}
-
-impl Nav {
-    pub const ALL: [Self; 6] =
-        [Self::Overview, Self::Sectors, Self::Tasks, Self::Failures, Self::Storage, Self::System];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Overview => "Overview",
-            Self::Sectors => "Sectors",
-            Self::Tasks => "Tasks",
-            Self::Failures => "Failures",
-            Self::Storage => "Storage",
-            Self::System => "System",
-        }
-    }
-
-    pub fn href(self) -> &'static str {
-        match self {
-            Self::Overview => "/",
-            Self::Sectors => "/sectors",
-            Self::Tasks => "/tasks",
-            Self::Failures => "/failures",
-            Self::Storage => "/storage",
-            Self::System => "/system",
-        }
-    }
-}
 
 /// The request, as far as pages care.
 #[derive(Debug, Clone)]

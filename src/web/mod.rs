@@ -10,6 +10,7 @@ mod guard;
 mod live;
 mod look;
 mod lookup;
+mod nav;
 mod offer;
 pub mod opening;
 pub mod orphans;

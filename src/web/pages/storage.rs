@@ -8,7 +8,8 @@ use axum::response::Response;
 
 use crate::web::WebState;
 use crate::web::error::PageError;
-use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::frame::{Frame, Seen, page};
+use crate::web::nav::Nav;
 use crate::web::orphans::Looked;
 use crate::web::parts::Disk;
 use crate::web::show::{self, Markup, plural};

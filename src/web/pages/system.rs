@@ -12,7 +12,8 @@ use crate::engine::{EngineKind, ParametersState};
 use crate::telemetry::{self, Machine};
 use crate::web::WebState;
 use crate::web::error::PageError;
-use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::frame::{Frame, Seen, page};
+use crate::web::nav::Nav;
 use crate::web::parts::{Disk, parameters_words};
 use crate::web::show::{self, Markup};
 

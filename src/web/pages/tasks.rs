@@ -15,8 +15,9 @@ use crate::domain::task::{ResultStatus, TaskState};
 use crate::store::{Counts, Direction, TaskCursor, TaskFilter};
 use crate::web::WebState;
 use crate::web::error::{PageError, Unanswered};
-use crate::web::frame::{Frame, Nav, Seen, page};
+use crate::web::frame::{Frame, Seen, page};
 use crate::web::lookup::{self, TaskParams, TaskQuery};
+use crate::web::nav::Nav;
 use crate::web::show::{Markup, grouped};
 use crate::web::wire::TaskRow;
 

@@ -1,0 +1,39 @@
+//! The pages, as the header of each leads to them.
+
+/// The entries of the top bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nav {
+    Overview,
+    Sectors,
+    Tasks,
+    Failures,
+    Storage,
+    System,
+}
+
+impl Nav {
+    pub const ALL: [Self; 6] =
+        [Self::Overview, Self::Sectors, Self::Tasks, Self::Failures, Self::Storage, Self::System];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Sectors => "Sectors",
+            Self::Tasks => "Tasks",
+            Self::Failures => "Failures",
+            Self::Storage => "Storage",
+            Self::System => "System",
+        }
+    }
+
+    pub fn href(self) -> &'static str {
+        match self {
+            Self::Overview => "/",
+            Self::Sectors => "/sectors",
+            Self::Tasks => "/tasks",
+            Self::Failures => "/failures",
+            Self::Storage => "/storage",
+            Self::System => "/system",
+        }
+    }
+}
