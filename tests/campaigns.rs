@@ -25,7 +25,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sealbox::domain::layout::Scratch;
-use sealbox::storage::identity::ROOT_FILE;
 use serde_json::{Value, json};
 use support::Lab;
 use support::ledger::{Ledger, Past};
@@ -416,12 +415,7 @@ impl Campaign {
         self.check_what_is_on_disk();
         let verified = self.lab.json(&["journal", "verify"]);
         assert_eq!(verified["entries"], past.entries.len(), "{verified}");
-        let mut left = support::files(&self.places.scratch);
-        // The root's own file stays. The others are of a start that was cut short, and go with a
-        // start that is a minute later.
-        left.retain(|file| {
-            !file.ends_with(ROOT_FILE) && !file.to_string_lossy().contains(".sealbox-probe-")
-        });
+        let left = support::left_on(&self.places.scratch);
         assert!(left.is_empty(), "left on scratch: {left:?}");
         let mut wrong = self.ledger.unfulfilled(&past);
         wrong.extend(past.failures_but(expected));

@@ -195,7 +195,7 @@ fn a_sector_aborted_in_the_midst_of_its_copy_leaves_nothing_in_storage() {
         assert!(deaths > 0, "{point} was never reached");
         let mut wrong = points::wrong(&lab, &["simulated"]);
         let left = support::files(points::storage(&lab).path());
-        let left = left.into_iter().filter(|file| !points::is_of_the_root(file));
+        let left = left.into_iter().filter(|file| !support::is_of_the_root(file));
         wrong.extend(left.map(|file| format!("left in storage: {}", file.display())));
         (deaths, wrong)
     });

@@ -11,7 +11,7 @@ use sealbox::domain::layout::{Scratch, StorageRoot, is_part};
 use sealbox::domain::sector::Sector;
 
 use super::ledger::Past;
-use super::{Lab, files};
+use super::{Lab, files, left_on};
 
 /// Every point in the sources, with the file that it is in. Each name is one place's.
 pub fn in_sources() -> BTreeMap<String, PathBuf> {
@@ -113,9 +113,8 @@ pub fn wrong(lab: &Lab, expected: &[&str]) -> Vec<String> {
     for sector in past.sectors.values() {
         wrong.extend(undeclared(&past, sector, &data));
     }
-    let left = files(&data.join("scratch"));
-    let left = left.iter().filter(|file| !is_of_the_root(file));
-    wrong.extend(left.map(|file| format!("left on scratch: {}", file.display())));
+    let left = left_on(&data.join("scratch"));
+    wrong.extend(left.iter().map(|file| format!("left on scratch: {}", file.display())));
     wrong.extend(litter(&data));
     wrong
 }
@@ -148,11 +147,6 @@ fn litter(data: &Path) -> Vec<String> {
     };
     let found = files(data).into_iter().filter(is_litter);
     found.map(|file| format!("litter: {}", file.display())).collect()
-}
-
-/// What a scratch or a storage has without any sector.
-pub fn is_of_the_root(file: &Path) -> bool {
-    file == Path::new("sealbox-root.json") || is_probe(file)
 }
 
 /// Goes with a start that is a minute later.
