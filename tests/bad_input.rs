@@ -28,7 +28,7 @@ fn a_second_instance_on_the_same_data_is_refused_and_the_first_goes_on() {
     let mut lab = Lab::simulated("");
     lab.start();
     let mut second = lab.sealbox();
-    let port = support::free_port();
+    let port = support::Port::take().number;
     let output = second.env("SEALBOX_WEB_LISTEN", format!("127.0.0.1:{port}")).output().unwrap();
     assert_eq!(output.status.code(), Some(OCCUPIED), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains(&lab.pid().to_string()), "{}", text(&output.stderr));
@@ -38,10 +38,13 @@ fn a_second_instance_on_the_same_data_is_refused_and_the_first_goes_on() {
 #[test]
 fn a_busy_port_is_named_with_the_key_that_changes_it() {
     let lab = Lab::simulated("");
-    let _other = std::net::TcpListener::bind(("127.0.0.1", lab.port)).unwrap();
+    let _other = std::net::TcpListener::bind(("127.0.0.1", lab.port.number)).unwrap();
     let (code, message) = fails_to_start(&lab);
     assert_eq!(code, OCCUPIED);
-    assert!(message.contains(&lab.port.to_string()) && message.contains("listen"), "{message}");
+    assert!(
+        message.contains(&lab.port.number.to_string()) && message.contains("listen"),
+        "{message}"
+    );
 }
 
 #[test]

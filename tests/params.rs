@@ -20,7 +20,7 @@ const USAGE: i32 = 2;
 
 /// The command, with every mirror but the one that is named out of reach.
 fn fetch(lab: &Lab, gateway: &str) -> Command {
-    let nowhere = format!("http://127.0.0.1:{}", support::free_port());
+    let nowhere = format!("http://127.0.0.1:{}", support::Port::take().number);
     let mut command = lab.sealbox();
     command
         .args(["params", "fetch", "--sector-size", "2KiB"])
@@ -34,7 +34,7 @@ fn fetch(lab: &Lab, gateway: &str) -> Command {
 #[test]
 fn without_a_mirror_in_reach_the_command_fails_and_says_what_to_do() {
     let lab = Lab::simulated("");
-    let dead = format!("http://127.0.0.1:{}/ipfs/", support::free_port());
+    let dead = format!("http://127.0.0.1:{}/ipfs/", support::Port::take().number);
     let output = fetch(&lab, &dead).arg("--json").output().unwrap();
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(FAILED), "{message}");

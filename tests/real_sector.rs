@@ -74,7 +74,7 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
     let mut lab = Lab::with("");
     // Nothing but the program: its built-in configuration is the repository's appliance.toml.
     fs::remove_file(lab.path("appliance.toml")).unwrap();
-    let address = format!("127.0.0.1:{}", lab.port);
+    let address = format!("127.0.0.1:{}", lab.port.number);
     let parameters = support::parameters();
     lab.launch(&[
         ("SEALBOX_WEB_LISTEN", &address),

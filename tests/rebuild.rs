@@ -74,7 +74,7 @@ impl Stopped {
         let at = format!("the journal: {} of {} entries", self.before, self.last);
         let mut found = None;
         self.lab.wait(&at, |lab| {
-            let Ok(mut connection) = Connection::open(lab.port) else { return false };
+            let Ok(mut connection) = Connection::open(lab.port.number) else { return false };
             let (status, page) = connection.get("/sectors");
             let shows = status == 503 && page.contains(&at);
             found = shows.then_some(connection);

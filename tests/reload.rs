@@ -161,9 +161,9 @@ fn what_needs_a_restart_is_named_and_stays_as_it_was() {
     let mut lab = Lab::with(&throttle(3));
     lab.start();
     lab.pledge(1);
-    let other_port = support::free_port();
+    let other_port = support::Port::take();
     let text = std::fs::read_to_string(lab.path("appliance.toml")).unwrap();
-    let text = text.replace(&format!(":{}", lab.port), &format!(":{other_port}"));
+    let text = text.replace(&format!(":{}", lab.port.number), &format!(":{}", other_port.number));
     let text = text.replace("num = 3", "num = 2").replace("\"2KiB\" = 3", "\"2KiB\" = 2");
     std::fs::write(lab.path("appliance.toml"), format!("miner = \"t02000\"\n{text}")).unwrap();
     let reloaded = lab.json(&["reload", "--url", &lab.url("")]);

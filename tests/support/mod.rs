@@ -8,8 +8,11 @@ pub mod points;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -32,11 +35,12 @@ challenge_delay = 2
 /// The longest any condition is waited for, unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const PORTS: std::ops::Range<u16> = 15_000..25_000;
 
 /// A directory with a configuration, and the box that runs in it, if one does.
 pub struct Lab {
     pub dir: TempDir,
-    pub port: u16,
+    pub port: Port,
     /// `[engine] isolation`; the file's, if there is none here.
     pub isolation: Option<&'static str>,
     child: Option<Child>,
@@ -51,7 +55,7 @@ impl Lab {
     /// `text` comes first in the file: it may begin with top-level keys.
     pub fn with(text: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let port = free_port();
+        let port = Port::take();
         let lab = Self { dir, port, isolation: None, child: None };
         lab.configure(text);
         lab
@@ -63,7 +67,7 @@ impl Lab {
     }
 
     pub fn configure(&self, text: &str) {
-        let web = format!("[web]\nlisten = \"127.0.0.1:{}\"\n", self.port);
+        let web = format!("[web]\nlisten = \"127.0.0.1:{}\"\n", self.port.number);
         fs::write(self.path("appliance.toml"), format!("{text}\n{web}")).expect("configuration");
     }
 
@@ -192,7 +196,7 @@ impl Lab {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://127.0.0.1:{}{path}", self.port.number)
     }
 
     pub fn try_get(&self, path: &str) -> Option<Value> {
@@ -287,9 +291,29 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// A port that nobody else has as long as this lives, the box being up or down. It is below those
+/// that the kernel gives to connections: a box that is down for a moment does not lose it to one.
+pub struct Port {
+    pub number: u16,
+    /// Names of sockets without a file are the whole machine's: the other tests see it.
+    _taken: UnixListener,
+}
+
+impl Port {
+    pub fn take() -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        for _ in PORTS {
+            let number = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len() as u16;
+            let name = SocketAddr::from_abstract_name(format!("sealbox-test-{number}"));
+            let taken = UnixListener::bind_addr(&name.expect("a short name"));
+            if let Ok(taken) = taken
+                && TcpListener::bind(("127.0.0.1", number)).is_ok()
+            {
+                return Self { number, _taken: taken };
+            }
+        }
+        panic!("every port of {PORTS:?} is taken");
+    }
 }
 
 /// All files below a directory, by relative path.
