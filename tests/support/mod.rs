@@ -34,7 +34,7 @@ challenge_delay = 2
 
 /// The longest any condition is waited for, unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 const PORTS: std::ops::Range<u16> = 15_000..25_000;
 
 /// A directory with a configuration, and the box that runs in it, if one does.
