@@ -16,7 +16,7 @@ pub mod opening;
 pub mod orphans;
 mod pages;
 mod parts;
-
+mod renewals;
 mod show;
 mod status;
 mod strip;
@@ -53,6 +53,7 @@ use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 use error::{PageError, Problem, Unanswered};
+use renewals::Renewals;
 
 /// Where a sector's files lie, or would lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,6 +103,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// Every page, action, asset and the API, behind the guards.
 pub fn router(state: WebState) -> Router {
     let listen = state.listen;
+    let renewals = Renewals::new(state.clone());
     let answered_soon = pages_and_actions().merge(api::router()).layer(from_fn(guard::patience));
     Router::new()
         .merge(answered_soon)
@@ -111,6 +113,7 @@ pub fn router(state: WebState) -> Router {
         .layer(CatchPanicLayer::custom(|_panic| broken()))
         .layer(DefaultBodyLimit::max(guard::BODY_LIMIT))
         .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(renewals, renewals::once))
         .layer(from_fn_with_state(listen, guard::host))
         .layer(from_fn(guard::headers))
         .with_state(state)

@@ -11,9 +11,11 @@ use tower::ServiceExt;
 use super::site::{Site, ask};
 use crate::scheduler::Handle;
 use crate::scheduler::view::BoxView;
-use crate::web::{WebState, live, router};
+use crate::web::{WebState, live, router, show};
 
 struct Line {
+    /// Its store is read.
+    _site: Site,
     state: WebState,
     views: watch::Sender<Arc<BoxView>>,
     changes: watch::Sender<u64>,
@@ -27,7 +29,7 @@ fn line() -> Line {
     let (changes, changed) = watch::channel(0);
     state.handle = Handle::new(ask, seen);
     state.changes = changed;
-    Line { state, views, changes }
+    Line { _site: site, state, views, changes }
 }
 
 /// The next message's name; none if the connection ended.
@@ -85,6 +87,34 @@ async fn the_connection_ends_with_the_scheduler() {
     let mut body = connect(&line.state, &live::version(&line.state)).await;
     drop(line.views);
     assert_eq!(heard(&mut body).await, None);
+}
+
+/// The first page for a browser with this cookie, a moment after whatever was made before.
+async fn renewed(line: &Line, router: &axum::Router, cookie: &str, is_renewal: bool) -> String {
+    let before = show::now();
+    while show::now() == before {
+        std::hint::spin_loop();
+    }
+    let mut request = ask("GET", "/").header("cookie", cookie);
+    if is_renewal {
+        request = request.header("hx-request", "true");
+    }
+    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200, "{:?}", live::version(&line.state));
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_renewal_is_made_once_for_all_who_ask_until_something_changes() {
+    let line = line();
+    let router = router(line.state.clone());
+    let first = renewed(&line, &router, "a=1", true).await;
+    assert_eq!(renewed(&line, &router, "a=1", true).await, first);
+    assert_ne!(renewed(&line, &router, "a=2", true).await, first, "another person's page");
+    assert_ne!(renewed(&line, &router, "a=1", false).await, first, "a page that is opened");
+    line.changes.send_modify(|count| *count += 1);
+    assert_ne!(renewed(&line, &router, "a=1", true).await, first, "an old page");
 }
 
 #[tokio::test]
