@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
 use crate::config::{Config, MachineConfig};
-use crate::domain::admission::Room;
+use crate::domain::admission::{Room, Stores};
 use crate::domain::layout::Scratch;
 use crate::domain::needs::Machine as Usable;
 use crate::domain::phase::Phase;
-use crate::domain::units::ByteSize;
+use crate::domain::units::{ByteSize, Timestamp};
 use crate::scheduler::core::Cause;
 use crate::scheduler::input::Input;
 use crate::scheduler::view::{DiskRole, DiskView};
@@ -57,6 +57,8 @@ pub fn watch_disks(
                 let seen = look(path.clone(), role, &roots);
                 sender.send_if_modified(|disks| {
                     end(&looks, index);
+                    // That it was looked at is nothing that pages have to be told.
+                    disks[index].looked = seen.looked;
                     let changed = disks[index] != seen;
                     disks[index] = seen;
                     changed
@@ -100,6 +102,7 @@ fn say_which_hang(disks: &mut [DiskView], looks: &Looks, now: Instant) -> bool {
 }
 
 fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
+    let looked = now();
     let identity = match role {
         DiskRole::Scratch | DiskRole::Storage => roots.check_here(&path),
         DiskRole::Data => Ok(()),
@@ -124,12 +127,13 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
             hung: false,
             held,
             shared,
+            looked,
             path,
             role,
         },
         Err(failure) => {
             let trouble = Some(identity.err().unwrap_or(failure));
-            DiskView { trouble, ..unseen(path, role) }
+            DiskView { trouble, looked, ..unseen(path, role) }
         }
     }
 }
@@ -148,7 +152,13 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         hung: false,
         held: BTreeMap::new(),
         shared: BTreeSet::new(),
+        looked: Timestamp(0),
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// What has to wait because a mount does not answer.
@@ -183,6 +193,22 @@ pub fn holds(disks: &[DiskView], keep_free: u64) -> Holds {
         storage: all.then(|| "every storage hangs".to_owned()),
         hung_storage,
     }
+}
+
+/// The room that the samples show in storage; none before every one was looked at. Roots on one
+/// file system are one, and what cannot be used has none.
+pub fn stores(disks: &[DiskView]) -> Option<Stores> {
+    let of_storage = || disks.iter().filter(|disk| disk.role == DiskRole::Storage);
+    if of_storage().any(|disk| !disk.hung && disk.looked == Timestamp(0)) {
+        return None;
+    }
+    let usable = || of_storage().filter(|disk| !disk.hung && disk.trouble.is_none());
+    let free: BTreeMap<&PathBuf, u64> =
+        usable().map(|disk| (&disk.mount, disk.free_bytes)).collect();
+    Some(Stores {
+        looked: usable().map(|disk| disk.looked).min().unwrap_or(Timestamp(0)),
+        free: free.into_values().map(ByteSize).collect(),
+    })
 }
 
 impl Holds {
@@ -234,6 +260,24 @@ mod tests {
         assert_eq!(one.hung_storage, BTreeSet::from([PathBuf::from("/a")]));
         assert!(holds(&[store("/a", true), store("/b", true)], 0).storage.is_some());
         assert_eq!(holds(&[store("/a", false)], 0), Holds::default());
+    }
+
+    #[test]
+    fn storage_has_the_room_of_its_file_systems_that_can_be_used_and_none_before_all_were_seen() {
+        let store = |path: &str, mount: &str, looked| DiskView {
+            mount: mount.into(),
+            free_bytes: 7,
+            looked: Timestamp(looked),
+            ..disk(path, DiskRole::Storage, false)
+        };
+        let mut disks = vec![store("/a/1", "/a", 5), store("/a/2", "/a", 3), store("/b", "/b", 0)];
+        assert_eq!(stores(&disks), None);
+        disks[2].looked = Timestamp(9);
+        let both = vec![ByteSize(7); 2];
+        assert_eq!(stores(&disks), Some(Stores { looked: Timestamp(3), free: both }));
+        disks[2].hung = true;
+        let one = vec![ByteSize(7)];
+        assert_eq!(stores(&disks), Some(Stores { looked: Timestamp(3), free: one }));
     }
 
     #[test]

@@ -165,6 +165,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let started = Loaded { config: config.clone(), at: clock(), needs_restart: Vec::new() };
     let (loaded_sender, loaded) = watch::channel(started);
     tokio::spawn(watching::watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
+    tokio::spawn(watching::watch_stores(disks.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
     let tools = Arc::new(Tools {
         engine: engine.clone(),

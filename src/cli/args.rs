@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::exit;
 use crate::domain::ids::SectorNumber;
-use crate::domain::order::ORDER_LIMIT;
+use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
 
@@ -194,10 +194,10 @@ pub enum Request {
     Drain,
     /// Have the box read its configuration file again, and put into effect what needs no restart
     Reload,
-    /// Issue no more of an order; its sectors that were begun go on
-    Cancel {
-        /// The order's number
-        order: u64,
+    /// List the open orders as they will be issued; or move or cancel one
+    Orders {
+        #[command(subcommand)]
+        order: Option<OrdersOrder>,
     },
     /// Give a sector up: its local files are deleted
     Abort {
@@ -219,6 +219,26 @@ pub enum Request {
     Orphans {
         #[command(subcommand)]
         order: Option<OrphanOrder>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum OrdersOrder {
+    /// Issue an order earlier or later
+    Move {
+        /// Its number
+        order: u64,
+        /// To here, seen from where it stands
+        #[arg(value_parser = Place::NAMED.map(|(name, _)| name), required_unless_present = "before")]
+        to: Option<String>,
+        /// Or right before this order
+        #[arg(long, value_name = "ORDER", conflicts_with = "to")]
+        before: Option<u64>,
+    },
+    /// Issue no more of an order; its sectors that were begun go on
+    Cancel {
+        /// Its number
+        order: u64,
     },
 }
 

@@ -146,6 +146,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::order::AutoPledge;
 
     const OTHERWISE: &str = r#"
         miner = "t02000"
@@ -208,7 +209,7 @@ mod tests {
             "check.every_sec",
         ];
         assert_eq!(changes.needs_restart, needs_restart);
-        assert_eq!((with.auto_pledge, &with.needs), (7, &read.needs));
+        assert_eq!((with.auto_pledge, &with.needs), (AutoPledge::Sectors(7), &read.needs));
         assert_eq!((with.miner, &with.workers), (runs.miner, &runs.workers));
         assert_eq!(with.with(read).1.in_effect, Vec::<&str>::new());
     }

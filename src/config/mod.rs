@@ -29,6 +29,7 @@ use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::isolation::Isolation;
 use crate::domain::needs::Need;
+use crate::domain::order::AutoPledge;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::units::{ByteSize, SectorSize};
 
@@ -67,8 +68,8 @@ pub struct Config {
     pub needs: Vec<NeedConfig>,
     /// What stays free of the scratch, whatever waits.
     pub scratch_keep_free_bytes: u64,
-    /// Sectors are ordered until this many were ordered in all.
-    pub auto_pledge: u64,
+    /// What is ordered without a person.
+    pub auto_pledge: AutoPledge,
     pub engine: EngineConfig,
     /// Where attempts run: `[engine] isolation`.
     pub isolation: Isolation,

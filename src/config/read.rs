@@ -14,7 +14,7 @@ use super::reader::Got;
 use super::table::Table;
 use super::{Config, Source, WorkerGroup, machine};
 use crate::domain::ids::ActorId;
-use crate::domain::order::ORDER_LIMIT;
+use crate::domain::order::{AutoPledge, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
 
@@ -60,7 +60,7 @@ pub fn config(
         needs: machine::needs(root),
         scratch_keep_free_bytes: integer(root, "scratch_keep_free_mib", 0..=1 << 40, "MiB", 0)
             << 20,
-        auto_pledge: integer(root, "auto_pledge", 0..=ORDER_LIMIT, "sectors", 0),
+        auto_pledge: auto_pledge(root),
         engine,
         isolation,
         chain: chain(root),
@@ -95,6 +95,14 @@ fn without_effect(root: &Table) -> Vec<String> {
             Some(format!("{place}: `{key}` has no effect: {why}"))
         })
         .collect()
+}
+
+fn auto_pledge(root: &Table) -> AutoPledge {
+    let until_full = AutoPledge::UNTIL_FULL;
+    let expected =
+        format!("expected a whole number from 0 to {ORDER_LIMIT} (sectors), or {until_full:?}");
+    let got = root.parsed("auto_pledge", &expected, &[until_full]);
+    got.map_or(AutoPledge::Sectors(0), |got| got.value)
 }
 
 fn miner(root: &Table, notes: &mut Vec<String>) -> ActorId {

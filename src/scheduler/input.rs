@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::oneshot;
 
 use super::core::{Cause, WorkerId};
-use crate::domain::admission::Room;
+use crate::domain::admission::{Room, Stores};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
@@ -36,6 +36,8 @@ pub enum Input {
     StorageHangs { roots: BTreeSet<PathBuf> },
     /// How the scratch was found.
     Room(Room),
+    /// How the storage was found.
+    Stores(Stores),
     /// The chain gives no answer (or does again).
     ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
 }

@@ -16,7 +16,7 @@ use super::pages::failures;
 use super::show::{grouped, plural};
 use super::{WebState, flash, lookup, verify};
 use crate::domain::ids::{OrderId, SectorNumber};
-use crate::domain::order::ORDER_LIMIT;
+use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::command::{Command, Done, Retried};
@@ -127,6 +127,46 @@ pub async fn cancel_order(
 ) -> Answer {
     let order = order_id(&order)?;
     carry_out(&state, Command::CancelOrder { order }, &fields(sent)?).await
+}
+
+#[derive(Debug, Deserialize)]
+pub struct MoveFields {
+    to: Option<String>,
+    before: Option<String>,
+    #[serde(default)]
+    back: String,
+}
+
+pub async fn move_order(
+    State(state): State<WebState>,
+    Named(order): Named,
+    sent: Fields<MoveFields>,
+) -> Answer {
+    let order = order_id(&order)?;
+    let fields = fields(sent)?;
+    let to = place(fields.to.as_deref(), fields.before.as_deref())?;
+    carry_out(&state, Command::MoveOrder { order, to }, &Plain { back: fields.back }).await
+}
+
+/// Where an order is to be put: a word, or the number of the order that it is to stand before.
+pub fn place(to: Option<&str>, before: Option<&str>) -> Result<Place, Unanswered> {
+    let mend = "say first, up, down or last, or the number of the open order that it is to stand \
+                before";
+    let refused = |what: String| Unanswered::invalid(format!("{what}; nothing was moved"), mend);
+    let [to, before] = [to, before].map(|text| text.map(str::trim).filter(|text| !text.is_empty()));
+    match (to, before) {
+        (Some(word), None) => {
+            let named = Place::NAMED.into_iter().find(|(name, _)| *name == word);
+            let place = named.map(|(_, place)| place);
+            place.ok_or_else(|| refused(format!("`{}` is no place for an order", shortened(word))))
+        }
+        (None, Some(number)) => number
+            .parse()
+            .map(|number| Place::Before(OrderId(number)))
+            .map_err(|_| refused(format!("`{}` is no order's number", shortened(number)))),
+        (None, None) => Err(refused("no place was named".to_owned())),
+        (Some(_), Some(_)) => Err(refused("two places were named".to_owned())),
+    }
 }
 
 pub fn order_id(text: &str) -> Result<OrderId, Unanswered> {
@@ -294,6 +334,8 @@ pub fn done_words(done: &Done) -> String {
             order.id
         ),
         Done::Cancelled(order) => format!("Order {order} issues no more sectors."),
+        Done::Moved { order, place: 1 } => format!("Order {order} is first now."),
+        Done::Moved { order, place } => format!("Order {order} stands at place {place} now."),
         Done::Retried(retried) => retried_words(retried),
         Done::Redone(sector) => format!("Sector {sector} goes back to P1."),
         Done::Aborted { sector, stopped, awaited } => aborted_words(*sector, stopped, awaited),

@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_http::csrf::CsrfLayer;
 
-use super::actions::{order_count, order_id, order_size, sector_number};
+use super::actions::{order_count, order_id, order_size, place, sector_number};
 use super::error::{Named, Problem, Unanswered};
 use super::lookup::{self, SectorParams, TaskParams};
-use super::status::Status;
+use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, TaskRow};
 use super::{WebState, guard};
@@ -34,7 +34,8 @@ type Answer = Result<Response, Problem>;
 pub fn router() -> Router<WebState> {
     let refusal = |_| Problem(guard::cross_site()).into_response();
     Router::new()
-        .route("/api/v1/orders", post(order))
+        .route("/api/v1/orders", get(orders).post(order))
+        .route("/api/v1/orders/{order}/move", post(move_order))
         .route("/api/v1/orders/{order}/cancel", post(cancel_order))
         .route("/api/v1/sectors", get(sectors))
         .route("/api/v1/sectors/{number}", get(sector))
@@ -110,6 +111,38 @@ async fn cancel_order(
 ) -> Answer {
     let order = order_id(&order)?;
     carry_out(&state, &headers, Command::CancelOrder { order }).await
+}
+
+#[derive(Serialize)]
+struct Open {
+    orders: Vec<OrderRow>,
+}
+
+/// The open ones, in the order in which they are issued. They are at most a thousand.
+async fn orders(State(state): State<WebState>) -> Response {
+    let orders = state.handle.view().orders.iter().map(order_row).collect();
+    Json(Open { orders }).into_response()
+}
+
+/// `{"to":"first"}`, or `{"before":3}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveBody {
+    to: Option<String>,
+    before: Option<Value>,
+}
+
+async fn move_order(
+    State(state): State<WebState>,
+    headers: HeaderMap,
+    Named(order): Named,
+    sent: Result<Json<MoveBody>, JsonRejection>,
+) -> Answer {
+    let order = order_id(&order)?;
+    let asked = body(sent, r#"{"to":"first"} or {"before":3}"#)?;
+    let before = asked.before.map(|before| before.to_string());
+    let to = place(asked.to.as_deref(), before.as_deref())?;
+    carry_out(&state, &headers, Command::MoveOrder { order, to }).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -228,6 +261,7 @@ fn done_json(done: &Done) -> Value {
             json!({ "order": order.id, "count": order.count, "size": order.size })
         }
         Done::Cancelled(order) => json!({ "cancelled": order }),
+        Done::Moved { order, place } => json!({ "moved": order, "place": place }),
         Done::Retried(retried) => json!({ "retried": retried }),
         Done::Redone(sector) => json!({ "redone": sector }),
         Done::Aborted { sector, stopped, awaited } => json!({

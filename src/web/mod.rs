@@ -133,6 +133,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/static/{*name}", get(assets::serve))
         .route("/orders", post(actions::order))
         .route("/orders/{order}/cancel", post(actions::cancel_order))
+        .route("/orders/{order}/move", post(actions::move_order))
         .route("/sectors/{number}/retry", post(actions::retry))
         .route("/sectors/{number}/verify", post(actions::verify))
         .route("/sectors/{number}/redo", post(actions::redo))

@@ -330,3 +330,27 @@ fn a_bad_configuration_is_refused_with_all_its_problems() {
     assert_eq!(json["error"]["problems"][1]["line"], 2);
     assert!(refusal.to_string().contains("bad.toml:1: unknown key `zzz`"), "{refusal}");
 }
+
+#[test]
+fn orders_are_listed_moved_and_cancelled() {
+    let row = json!({ "order": 3, "size": "2KiB", "count": 5, "issued": 2, "left": 3,
+        "by": "the page", "at": "2026-01-31T00:00:00Z" });
+    let (said, asked) = ask_of(Server::start(vec![(200, json!({ "orders": [row] }))]), "orders");
+    assert_eq!(asked, ["GET /api/v1/orders "]);
+    let text = said.unwrap().text;
+    assert_eq!(text.lines().nth(1).unwrap().split_whitespace().nth(4), Some("3"), "{text}");
+    let pairs = [
+        ("orders move 3 first", r#"POST /api/v1/orders/3/move {"to":"first"}"#),
+        ("orders move 3 --before 1", r#"POST /api/v1/orders/3/move {"before":1}"#),
+        ("orders cancel 3", "POST /api/v1/orders/3/cancel {}"),
+    ];
+    for (words, expected) in pairs {
+        let server = Server::start(vec![(200, json!({ "moved": 3, "place": 1 }))]);
+        let (said, asked) = ask_of(server, words);
+        assert_eq!(asked, [expected]);
+        assert!(said.unwrap().text.contains("order 3"), "{words}");
+    }
+    for bad in ["orders move 3", "orders move 3 sideways", "orders move 3 up --before 1"] {
+        assert!(command(bad).is_err(), "{bad}");
+    }
+}

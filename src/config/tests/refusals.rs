@@ -44,6 +44,7 @@ fn wrong_types_and_units_are_refused() {
     let number = "expected a whole number from 0 to";
     refused("auto_pledge = 'two'", 1, "auto_pledge", &["the text \"two\"", number, "sectors"]);
     refused("auto_pledge = -1", 1, "auto_pledge", &["is -1", number]);
+    refused("auto_pledge = 'until-ful'", 1, "auto_pledge", &["did you mean \"until-full\"?"]);
     refused("auto_pledge = 1.5", 1, "auto_pledge", &["1.5, a fraction", number]);
     refused("auto_pledge = 9223372036854775807", 1, "auto_pledge", &["100000"]);
     refused("copy_limit_mb_per_sec = '500MB'", 1, "copy_limit_mb_per_sec", &["MiB per second"]);

@@ -58,6 +58,13 @@ pub enum Wait {
         need: ByteSize,
         free: ByteSize,
     },
+    /// For what is ordered by itself: room for its copy, beside those that are owed.
+    Storage {
+        need: ByteSize,
+        free: ByteSize,
+    },
+    /// As that: no storage can be used now, or none was looked at yet.
+    NoStorage,
     /// For the intake: this sector met a full disk and has not got past it.
     FullDisk {
         sector: SectorNumber,
@@ -76,6 +83,12 @@ impl fmt::Display for Wait {
             Self::Scratch { need, free } => {
                 write!(f, "needs {need} on the scratch, {free} are free and not reserved")
             }
+            Self::Storage { need, free } => write!(
+                f,
+                "another copy needs {need} of storage, {free} are left beside the copies that are \
+                 on their way"
+            ),
+            Self::NoStorage => write!(f, "no storage answers"),
             Self::FullDisk { sector } => write!(f, "sector {sector} met a full disk"),
         }
     }

@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Cause, Core};
-use crate::domain::admission::Room;
+use crate::domain::admission::{Room, Stores, UntilFull};
 use crate::domain::ids::SectorNumber;
+use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
+#[cfg(test)]
+use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{Cleaning, Sector, Stage};
+use crate::domain::units::{SectorSize, Timestamp};
 
 impl Core {
     /// Keeps a phase from starting for as long as there is something it waits for.
@@ -36,6 +40,35 @@ impl Core {
     /// Takes note of how the scratch was found.
     pub fn room(&mut self, room: Room) {
         self.room = Some(Arc::new(room));
+    }
+
+    /// Takes note of how the storage was found: copies that were done before are in it.
+    pub fn stores(&mut self, stores: Stores) {
+        self.unseen.retain(|(done, _)| *done >= stores.looked);
+        self.stores = Some(Arc::new(stores));
+    }
+
+    /// Takes note of a copy that no look can have seen.
+    pub(super) fn stored(&mut self, size: SectorSize, now: Timestamp) {
+        #[cfg(test)]
+        if planted(Bug::StoredUnseen) {
+            return;
+        }
+        // Who does not go by it need not remember it.
+        if self.settings.limits.auto_pledge == AutoPledge::UntilFull {
+            self.unseen.push((now, size));
+        }
+    }
+
+    pub(super) fn until_full(&self) -> Option<UntilFull> {
+        match self.settings.limits.auto_pledge {
+            AutoPledge::Sectors(_) => None,
+            AutoPledge::UntilFull => Some(UntilFull {
+                size: self.settings.sector_size,
+                stores: self.stores.clone(),
+                unseen: self.unseen.iter().map(|(_, size)| *size).collect(),
+            }),
+        }
     }
 
     pub(super) fn held_phases(&self) -> BTreeSet<Phase> {

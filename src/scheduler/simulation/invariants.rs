@@ -51,7 +51,15 @@ pub fn check_bounds(
         let held: BTreeMap<_, _> = world.disk.held().collect();
         let most = |sector: &std::sync::Arc<Sector>| match &sector.stage {
             Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
-            _ => SECTOR.0,
+            Stage::Ticket
+            | Stage::P1 { .. }
+            | Stage::P2 { .. }
+            | Stage::PreCommitting { .. }
+            | Stage::WaitSeed { .. }
+            | Stage::P3 { .. }
+            | Stage::Proving { .. }
+            | Stage::Finished { .. }
+            | Stage::GivenUp { .. } => SECTOR.0,
         };
         let taken: u64 = sectors.values().map(most).sum();
         ensure(taken <= room * SECTOR.0, "I7", || {
@@ -192,6 +200,7 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     | Input::CheckedUpTo { .. }
                     | Input::Suspect
                     | Input::Room(_)
+                    | Input::Stores(_)
                     | Input::Hold { .. } => false,
                 });
             ensure(asked, "I9", || format!("sector {number}: nobody carries {effect:?}"))?;
@@ -222,6 +231,7 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
             | Input::CheckedUpTo { .. }
             | Input::Suspect
             | Input::Room(_)
+            | Input::Stores(_)
             | Input::Hold { .. } => false,
         })
 }
@@ -235,6 +245,7 @@ fn is_end(input: &Input) -> bool {
         | Input::CheckedUpTo { .. }
         | Input::Suspect
         | Input::Room(_)
+        | Input::Stores(_)
         | Input::Hold { .. } => false,
     }
 }

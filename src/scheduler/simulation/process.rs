@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::order::Place;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
@@ -154,6 +155,7 @@ impl Process {
             // An answer that comes too late is not needed.
             Input::Chain { sector, event } => drop(self.core.happen(sector, event, now)),
             Input::Room(room) => self.core.room(room),
+            Input::Stores(stores) => self.core.stores(stores),
             Input::Checked { sector, event } => {
                 let stored = journal.snapshots().get(&sector).map(|sector| (**sector).clone());
                 drop(self.core.checked(sector, stored, event, now));
@@ -263,6 +265,7 @@ fn name(done: &Done) -> &'static str {
     match done {
         Done::Ordered(_) => "answered: ordered",
         Done::Cancelled(_) => "answered: an order was cancelled",
+        Done::Moved { .. } => "answered: an order was moved",
         Done::Retried(some) if some.is_empty() => "answered: nothing to retry",
         Done::Retried(_) => "answered: retried",
         Done::Redone(_) => "answered: redone from P1",
@@ -321,6 +324,30 @@ fn acknowledge(
         Done::Cancelled(gone) => promised(
             &|happened| matches!(happened, Happened::Box(BoxEvent::Cancelled { order, .. }) if order == gone),
         ),
+        // Where it stood already it stays, and leaves no entry.
+        Done::Moved { order: moved, place } => {
+            let is_it = |happened: &Happened| matches!(happened, Happened::Box(BoxEvent::Moved { order, .. }) if order == moved);
+            let since = journal.entries().iter().skip(entries_before);
+            if since.clone().any(|entry| is_it(&entry.happened)) {
+                return promised(&is_it);
+            }
+            let nth = journal.box_state().orders.position(*moved);
+            let changed = since.filter(|entry| changes_the_queue(&entry.happened)).count();
+            ensure(changed > 0 || nth.map(|nth| nth + 1) == Some(*place), "I5", || {
+                format!("{command:?} was answered {done:?}, it stands at {nth:?}")
+            })?;
+            let asked = match command {
+                Command::MoveOrder { to, .. } => *to,
+                other => return Err(broken("I5", format!("{other:?} was answered {done:?}"))),
+            };
+            let orders = &journal.box_state().orders;
+            let there = || orders.stands_before(*moved, orders.target(*moved, asked));
+            // Up and down are seen from where it stood, and it stands there no longer.
+            let relative = matches!(asked, Place::Up | Place::Down);
+            ensure(changed > 0 || relative || there(), "I5", || {
+                format!("{command:?} was answered {done:?} and did nothing")
+            })
+        }
         Done::Retried(retried) => retried.iter().try_for_each(|one| {
             promised(&|happened| {
                 of(
@@ -360,12 +387,39 @@ fn acknowledge(
                 Done::PhasePaused(phase) => state.paused.contains(phase),
                 Done::PhaseResumed(phase) => !state.paused.contains(phase),
                 Done::Draining { .. } => all,
-                _ => none,
+                Done::AllResumed
+                | Done::Ordered(_)
+                | Done::Cancelled(_)
+                | Done::Moved { .. }
+                | Done::Retried(_)
+                | Done::Redone(_)
+                | Done::Aborted { .. }
+                | Done::Adopted
+                | Done::OrphanRecorded { .. } => none,
             };
             ensure(holds || changed > 0, "I5", || {
                 format!("{command:?} was answered and did nothing")
             })
         }
+    }
+}
+
+/// Whether an order comes, goes or is moved.
+fn changes_the_queue(happened: &Happened) -> bool {
+    match happened {
+        Happened::Box(
+            BoxEvent::Ordered { .. } | BoxEvent::Cancelled { .. } | BoxEvent::Moved { .. },
+        )
+        | Happened::Sector { event: Event::Issued { .. }, .. } => true,
+        Happened::Box(
+            BoxEvent::IntakePaused { .. }
+            | BoxEvent::IntakeResumed { .. }
+            | BoxEvent::PhasePaused { .. }
+            | BoxEvent::PhaseResumed { .. }
+            | BoxEvent::OrphanDeleted { .. }
+            | BoxEvent::Checked { .. },
+        )
+        | Happened::Sector { .. } => false,
     }
 }
 
@@ -380,6 +434,7 @@ fn is_pause(happened: &Happened) -> bool {
         Happened::Box(
             BoxEvent::Ordered { .. }
             | BoxEvent::Cancelled { .. }
+            | BoxEvent::Moved { .. }
             | BoxEvent::OrphanDeleted { .. }
             | BoxEvent::Checked { .. },
         )

@@ -18,7 +18,7 @@ use crate::domain::admission::Queue;
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
-use crate::domain::order::BoxState;
+use crate::domain::order::{BoxState, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::progress::Tell;
@@ -161,7 +161,7 @@ impl Site {
     }
 
     pub fn issue(&mut self, number: u64) -> &mut Self {
-        let order = *self.box_state.orders.keys().next().unwrap();
+        let order = self.box_state.orders.first().unwrap().id;
         let size = self.size;
         let data = Data::CommittedCapacity;
         self.happens(number, Event::Issued { miner: MINER, size, data, order, simulated: false })
@@ -244,7 +244,7 @@ impl Site {
         let waiting_for_a_person = self.sectors.values().filter(|sector| sector.needs_you());
         let stage_is =
             |name| self.sectors.values().filter(|s| s.stage.name() == name).count() as u64;
-        let waiting = self.box_state.orders.values().map(|order| order.count - order.issued).sum();
+        let waiting = self.box_state.orders.iter().map(Order::left).sum();
         let (mut usual, mut throughput) = (Usual::default(), Throughput::default());
         for sector in self.sectors.values() {
             usual.learn_all(sector);
@@ -275,7 +275,8 @@ impl Site {
                 waiting,
                 held_by: needy().map(|sector| sector.id.number).collect(),
             }],
-            orders: self.box_state.orders.values().cloned().collect(),
+            orders: self.box_state.orders.iter().cloned().collect(),
+            until_full: None,
             intake_paused: self.box_state.intake_paused,
             paused: self.box_state.paused.clone(),
             waits: Vec::new(),
@@ -457,6 +458,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         hung: false,
         held: BTreeMap::new(),
         shared: Default::default(),
+        looked: Timestamp(0),
     }
 }
 
