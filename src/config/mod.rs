@@ -141,6 +141,28 @@ pub struct SimulatedConfig {
     #[serde(rename = "durations_ms", serialize_with = "show::durations_as_ms")]
     pub durations: PerPhase<Duration>,
     pub failures: Vec<SimulatedFailure>,
+    pub sizes: SimulatedSizes,
+}
+
+/// How large the simulated engine's files are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SimulatedSizes {
+    /// A mark, and nothing else.
+    #[default]
+    Small,
+    /// As large as the real ones: a mark, and a hole behind it.
+    Real,
+}
+
+impl SimulatedSizes {
+    /// The size that a file is to have whose real one has this; none: its own.
+    pub fn of(self, real: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Small => None,
+            Self::Real => real,
+        }
+    }
 }
 
 /// A failure that the simulated engine makes on purpose.
