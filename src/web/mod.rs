@@ -46,6 +46,7 @@ use tower_http::csrf::CsrfLayer;
 use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
+use crate::logs::Logs;
 use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
@@ -95,6 +96,8 @@ pub struct WebState {
     pub listen: SocketAddr,
     /// The configuration in effect, and the way to another.
     pub reload: Reload,
+    /// The box's log and the sectors' own.
+    pub logs: Logs,
 }
 
 /// What requests under way have when the box stops.
