@@ -73,14 +73,14 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Keeping {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let spans = context.event_scope(event).into_iter().flatten();
         let about = spans.filter_map(|span| span.extensions().get::<About>().copied()).next();
-        let mut line = Line::of(event, about.unwrap_or_default(), self.logs.next_id());
+        let mut line = Line::of(event, about.unwrap_or_default());
         if line.about.sector.is_none()
             && let Some(about) = self.only_attempt(&line.target)
         {
             line.about = about;
         }
+        let line = self.logs.take(line);
         // It only hands the line to a thread of its own, or drops it.
         let _ = self.file.clone().write_all(line.json().as_bytes());
-        self.logs.take(line);
     }
 }

@@ -123,13 +123,13 @@ impl Line {
         Self { id, level: Level::Warn, about, target, message, fields: BTreeMap::new() }
     }
 
-    /// What an event says. `about` is what the spans around it know.
-    pub fn of(event: &tracing::Event<'_>, about: About, id: LineId) -> Self {
+    /// What an event says, without a place yet. `about` is what the spans around it know.
+    pub fn of(event: &tracing::Event<'_>, about: About) -> Self {
         let mut said = Said::default();
         event.record(&mut said);
         let (metadata, own) = (event.metadata(), said.about);
         let mut line = Self {
-            id,
+            id: LineId::default(),
             level: metadata.level().into(),
             about: About {
                 sector: own.sector.or(about.sector),

@@ -10,11 +10,12 @@ mod layer;
 mod line;
 mod query;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -43,8 +44,6 @@ const KEEP: Keep = Keep { longest: Duration::from_secs(90 * 86_400), most_bytes:
 const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// Looks into sectors' logs at the same time: those at a disk that hangs must not pile up.
 const LOOKS: usize = 8;
-/// Between the ids of two lines: the logs put their own remarks there.
-const STEP: u64 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -174,7 +173,6 @@ struct Inner {
     ring: Ring,
     files: SectorFiles,
     keeper: Keeper,
-    last_id: AtomicU64,
     /// Counts up when there is more of any log.
     moved: watch::Sender<u64>,
     looks: Arc<Semaphore>,
@@ -200,30 +198,22 @@ impl Logs {
         let files = SectorFiles::new(sectors, miner);
         let moved = watch::Sender::new(0);
         let keeper = Keeper::start(files.clone(), moved.clone()).map_err(LogError::Thread)?;
-        let last_id = AtomicU64::new(ring.last().unwrap_or_default().0);
         let looks = Arc::new(Semaphore::new(LOOKS));
-        Ok(Self(Arc::new(Inner { ring, files, keeper, last_id, moved, looks })))
+        Ok(Self(Arc::new(Inner { ring, files, keeper, moved, looks })))
     }
 
-    /// Greater than any before, whatever the clock does.
-    pub fn next_id(&self) -> LineId {
+    /// Gives a line its place, remembers it, and has it written to its sector's log. Never waits
+    /// for a disk.
+    pub fn take(&self, line: Line) -> Arc<Line> {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(since.as_micros()).unwrap_or_default();
-        let next = |last: u64| now.max(last + STEP);
-        let last = &self.0.last_id;
-        let before =
-            last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
-        LineId(next(before.unwrap_or_default()))
-    }
-
-    /// Remembers a line, and has it written to its sector's log. Never waits for a disk.
-    pub fn take(&self, line: Line) {
-        let line = Arc::new(line);
-        self.0.ring.push(Arc::clone(&line));
-        if line.about.sector.is_some() {
-            self.0.keeper.keep(line);
-        }
+        let now = LineId(u64::try_from(since.as_micros()).unwrap_or_default());
+        let line = self.0.ring.push(line, now, |line| {
+            if line.about.sector.is_some() {
+                self.0.keeper.keep(Arc::clone(line));
+            }
+        });
         self.0.moved.send_modify(|count| *count += 1);
+        line
     }
 
     /// Of the lines in memory, those that are wanted.

@@ -11,47 +11,62 @@ use super::query::{Page, Picker, Query};
 
 /// How many lines.
 const LINES: usize = 2_000;
+/// Between the ids of two lines: the logs put their own remarks there.
+const STEP: u64 = 4;
 /// A start reads so much of the newest file.
 const REMEMBERED_BYTES: u64 = 512 << 10;
 
 #[derive(Debug, Default)]
-pub struct Ring(Mutex<VecDeque<Arc<Line>>>);
+pub struct Ring(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    lines: VecDeque<Arc<Line>>,
+    last: LineId,
+}
 
 impl Ring {
     /// With the end of the newest of these log files, if there is one that can be read.
     pub fn remembering(dir: &Path) -> Self {
         let bytes = newest(dir).and_then(|file| tail(&file, REMEMBERED_BYTES).ok());
-        let mut lines: Vec<Arc<Line>> =
-            newest_first(&bytes.unwrap_or_default()).take(LINES).map(Arc::new).collect();
-        lines.reverse();
-        Self(Mutex::new(lines.into()))
+        let bytes = bytes.unwrap_or_default();
+        let mut lines: Vec<Arc<Line>> = newest_first(&bytes).take(LINES).map(Arc::new).collect();
+        // Lines of several threads may have been written in another order than they came.
+        lines.sort_by_key(|line| line.id);
+        let last = lines.last().map(|line| line.id).unwrap_or_default();
+        Self(Mutex::new(Lines { lines: lines.into(), last }))
     }
 
-    pub fn push(&self, line: Arc<Line>) {
-        let mut lines = self.lines();
-        if lines.len() >= LINES {
-            lines.pop_front();
+    /// Gives a line its place after all others. `also` has it before any later line has its own.
+    pub fn push(&self, mut line: Line, now: LineId, also: impl FnOnce(&Arc<Line>)) -> Arc<Line> {
+        let mut ring = self.ring();
+        // Whatever the clock does.
+        line.id = now.max(LineId(ring.last.0 + STEP));
+        ring.last = line.id;
+        if ring.lines.len() >= LINES {
+            ring.lines.pop_front();
         }
-        // Threads take their ids and come here in any order.
-        let later = lines.iter().rev().take_while(|other| other.id > line.id).count();
-        let at = lines.len() - later;
-        lines.insert(at, line);
+        let line = Arc::new(line);
+        ring.lines.push_back(Arc::clone(&line));
+        also(&line);
+        line
     }
 
+    /// Of the last line, kept or not; none before the first.
     pub fn last(&self) -> Option<LineId> {
-        self.lines().back().map(|line| line.id)
+        Some(self.ring().last).filter(|last| *last > LineId::default())
     }
 
     pub fn select(&self, query: &Query) -> Page {
         // Whoever logs does not wait for a search.
-        let lines: Vec<Arc<Line>> = self.lines().iter().cloned().collect();
+        let lines: Vec<Arc<Line>> = self.ring().lines.iter().cloned().collect();
         let mut picker = Picker::new(query);
         let _ = picker.take(lines.iter().rev().map(|line| Line::clone(line)));
         picker.page()
     }
 
-    fn lines(&self) -> MutexGuard<'_, VecDeque<Arc<Line>>> {
-        // Each change is one call: a panic elsewhere cannot leave it half-done.
+    fn ring(&self) -> MutexGuard<'_, Lines> {
+        // A panic cannot leave it worse than without its latest line.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,21 +81,24 @@ fn newest(dir: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn line(id: u64) -> Arc<Line> {
-        Arc::new(Line::own(LineId(id), format!("number {id}")))
+    fn line(id: u64) -> Line {
+        Line::own(LineId(id), format!("number {id}"))
     }
 
     #[test]
-    fn only_the_latest_are_kept_in_order_whoever_came_first() {
+    fn only_the_latest_are_kept_in_order_whatever_the_clock_does() {
         let ring = Ring::default();
-        for id in (2..=LINES as u64 + 2).step_by(2) {
-            ring.push(line(id));
-            ring.push(line(id - 1));
+        let mut also = Vec::new();
+        for id in 0..LINES as u64 + 2 {
+            let clock = LineId(if id % 10 == 9 { 0 } else { id * 100 });
+            ring.push(line(id), clock, |line| also.push(line.id));
         }
+        assert!(also.is_sorted_by(|one, next| one.0 + STEP <= next.0));
         let all = Query { limit: 10_000, ..Query::default() };
-        let ids: Vec<u64> = ring.select(&all).lines.iter().map(|line| line.id.0).collect();
-        assert_eq!(ids, (3..=LINES as u64 + 2).collect::<Vec<_>>());
-        assert_eq!(ring.last(), Some(LineId(LINES as u64 + 2)));
+        let page = ring.select(&all);
+        assert_eq!(page.lines.len(), LINES);
+        assert_eq!(page.lines[0].message, "number 2");
+        assert_eq!(ring.last(), also.last().copied());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::engine::ParametersState;
 use crate::scheduler::view::DiskRole;
 use crate::web::show::now;
 
-const PAGES: [&str; 6] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/system"];
+const PAGES: [&str; 7] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/logs", "/system"];
 
 fn all<'a>(html: &'a Html, css: &str) -> Vec<scraper::ElementRef<'a>> {
     let selector = Selector::parse(css).unwrap();
