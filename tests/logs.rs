@@ -5,23 +5,24 @@ mod support;
 use serde_json::{Value, json};
 use support::{Lab, QUICK, text};
 
-/// The first sector's P2 fails and waits for a person; the second's P1 panics, once.
+/// The first sector's P2 fails and waits for a person.
 const FAILING: &str = "
 [[simulated.failure]]
 phase = \"P2\"
 sector = 0
 class = \"operator\"
-times = 1
+";
+/// The second sector's P1 panics, once.
+const PANICKING: &str = "
 [[simulated.failure]]
 phase = \"P1\"
 sector = 1
 panic = true
-times = 1
 ";
 
-fn lab(isolation: &'static str) -> Lab {
+fn lab(isolation: &'static str, failures: &str) -> Lab {
     let engine = "auto_pledge = 0\n[engine]\nkind = \"simulated\"\n";
-    Lab::with(&format!("{engine}{QUICK}{FAILING}")).isolated(isolation)
+    Lab::with(&format!("{engine}{QUICK}{failures}")).isolated(isolation)
 }
 
 fn lines(lab: &Lab, query: &str) -> Vec<Value> {
@@ -35,7 +36,7 @@ fn has(lines: &[Value], message: &str) -> bool {
 #[test]
 fn a_failing_sector_has_a_log_of_its_own_wherever_attempts_run() {
     for isolation in ["thread", "process"] {
-        let mut lab = lab(isolation);
+        let mut lab = lab(isolation, FAILING);
         lab.start();
         lab.pledge(2);
         lab.wait_for_row(0, 2, (1, 1, 2));
@@ -45,16 +46,24 @@ fn a_failing_sector_has_a_log_of_its_own_wherever_attempts_run() {
         assert!(has(&attempt, "attempt started"), "{isolation}: {attempt:?}");
         let failed = &attempt[attempt.len() - 1];
         assert_eq!((&failed["level"], &failed["sector"]), (&json!("error"), &json!(0)));
-        // A panic comes from the library's side: in a process of its own, by standard error. It may
-        // have cost the process that logs; the log is there.
         lab.wait_for_state(1, "finished");
-        let panicked = "/api/v1/sectors/1/log?q=PANIC:&level=error";
-        lab.wait("the panic is in its log", |lab| {
-            has(&lines(lab, panicked), "simulated panic in P1")
-        });
-        assert!(lines(&lab, "/api/v1/sectors/1/log").iter().all(|line| line["sector"] == 1));
+        let other = lines(&lab, "/api/v1/sectors/1/log");
+        assert!(!other.is_empty() && other.iter().all(|line| line["sector"] == 1), "{other:?}");
         told(&lab, isolation);
     }
+}
+
+#[test]
+fn what_an_attempt_s_own_process_writes_is_in_its_sector_s_log() {
+    let mut lab = lab("process", PANICKING);
+    lab.start();
+    lab.pledge(2);
+    let panicked = "/api/v1/sectors/1/log?q=PANIC:&level=error&phase=P1&attempt=1";
+    lab.wait("the panic is in its log", |lab| {
+        has(&lines(lab, panicked), "panic: simulated panic in P1 of s-t01000-1")
+    });
+    assert_eq!(lines(&lab, panicked)[0]["target"], "sealbox::worker::panics");
+    assert!(!has(&lines(&lab, "/api/v1/sectors/0/log"), "panic"));
 }
 
 /// The pages and the command tell the same.
@@ -78,7 +87,7 @@ fn told(lab: &Lab, isolation: &str) {
 
 #[test]
 fn a_log_is_still_there_after_a_kill_and_goes_on() {
-    let mut lab = lab("thread");
+    let mut lab = lab("thread", FAILING);
     lab.start();
     lab.pledge(1);
     lab.wait_for_row(0, 2, (1, 1, 2));
@@ -91,7 +100,8 @@ fn a_log_is_still_there_after_a_kill_and_goes_on() {
     assert_eq!(remembered.len(), 1, "a start remembers the end of the box's log");
     let follow = lab.get("/api/v1/sectors/0/log")["follow"].as_str().expect("it says").to_owned();
     lab.post("/api/v1/sectors/0/retry", &json!({})).expect("it is put back");
-    lab.wait_for_state(0, "finished");
-    lab.wait("what came since is in its log", |lab| has(&lines(lab, &follow), "attempt succeeded"));
-    assert!(!has(&lines(&lab, &follow), "attempt failed"), "nothing is told twice");
+    lab.wait("what came since is in its log", |lab| has(&lines(lab, &follow), "attempt failed"));
+    let since = lines(&lab, &follow);
+    assert!(since.iter().all(|line| line["attempt"] == 2), "nothing is told twice: {since:?}");
+    assert_eq!(failed(&lab), 2);
 }

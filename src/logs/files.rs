@@ -55,7 +55,14 @@ impl SectorFiles {
         let mut text: String = lines.iter().map(|line| line.json()).collect();
         let newer = self.path(number, NEWER);
         let open = || OpenOptions::new().read(true).append(true).create(true).open(&newer);
-        let mut file = open()?;
+        let mut file = match open() {
+            // Somebody has cleared the logs away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(&self.dir)?;
+                open()?
+            }
+            opened => opened?,
+        };
         let size = file.metadata()?.len();
         if size > 0 && size + text.len() as u64 > HALF {
             let older = self.path(number, OLDER);

@@ -209,15 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_written_loses_lines_and_nothing_else() {
+    fn a_directory_that_cannot_be_written_loses_lines_until_it_can() {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("sectors");
+        std::fs::write(&at, "no directory").unwrap();
         let files = SectorFiles::new(at.clone(), ActorId(1000));
         let keeper = Keeper::start(files.clone(), watch::Sender::new(0)).unwrap();
         keeper.keep(line(10));
         keeper.flush();
         assert_eq!(keeper.latest(SECTOR), None);
-        std::fs::create_dir(at).unwrap();
+        std::fs::remove_file(at).unwrap();
         keeper.keep(line(20));
         keeper.flush();
         assert_eq!(keeper.latest(SECTOR), Some(LineId(20)));

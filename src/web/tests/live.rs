@@ -101,13 +101,19 @@ async fn who_follows_a_log_is_told_of_that_one_and_of_no_other() {
     let mut of_box = connect(&line.state, &format!("{version}&log=box")).await;
     let mut of_none = connect(&line.state, &format!("{version}&log=%3Cscript%3E")).await;
     assert_eq!(heard(&mut of_box).await.unwrap(), "log", "of what came before it connected");
-    assert_eq!(heard(&mut of_sector).await.unwrap(), "beat");
+    // The pause between two tellings is shorter than two beats.
+    let quiet = ["beat", "beat"].map(str::to_owned);
+    assert_eq!(two(&mut of_sector).await, quiet);
     logs(7);
     assert_eq!(heard(&mut of_sector).await.unwrap(), "log");
-    assert_eq!(heard(&mut of_box).await.unwrap(), "log");
+    assert!(two(&mut of_box).await.contains(&"log".to_owned()));
     logs(8);
-    assert_eq!(heard(&mut of_sector).await.unwrap(), "beat");
-    assert_eq!(heard(&mut of_none).await.unwrap(), "beat");
+    assert_eq!(two(&mut of_sector).await, quiet);
+    assert_eq!(two(&mut of_none).await, quiet);
+}
+
+async fn two(body: &mut axum::body::BodyDataStream) -> [String; 2] {
+    [heard(body).await.unwrap(), heard(body).await.unwrap()]
 }
 
 #[tokio::test(start_paused = true)]

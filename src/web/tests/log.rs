@@ -143,7 +143,7 @@ fn the_failures_page_leads_to_the_story_and_says_what_changed_since() {
     site.order(1).before(1, Phase::P3);
     let html = site.get("/failures").html();
     let since = &words(&html, ".since")[0];
-    assert!(since.contains("/sealer answers, 1.9"), "{since}");
+    assert!(since.contains("/sealer answers, 2.0 TiB free now"), "{since}");
     assert!(since.contains("P2 succeeded for 1 other sector"), "{since}");
     let links = Selector::parse("#failed-0-P2 a").unwrap();
     let links: Vec<_> = html.select(&links).filter_map(|link| link.attr("href")).collect();

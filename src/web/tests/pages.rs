@@ -219,7 +219,8 @@ fn a_sector_s_page_tells_its_story() {
     ] {
         assert!(history.contains(piece), "{piece}: {history}");
     }
-    assert_eq!(words(&html, "main button:not([disabled])"), "Prove again", "and nothing else");
+    let orders = words(&html, "main form[method=post] button:not([disabled])");
+    assert_eq!(orders, "Prove again", "and nothing else");
     assert!(words(&html, ".reasons").contains("Abort: not now, it is sealed"));
 }
 
