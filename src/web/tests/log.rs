@@ -98,7 +98,7 @@ fn the_box_s_log_leads_from_an_error_to_its_sector_and_attempt() {
     let first = "sealbox runs".to_owned();
     assert_eq!(shown(&page).first(), Some(&first));
     let html = page.html();
-    let error = html.select(&Selector::parse(".lines .error .who").unwrap()).next().unwrap();
+    let error = html.select(&Selector::parse(".lines .at-error .whose").unwrap()).next().unwrap();
     assert_eq!(error.attr("href"), Some("/sectors/0?phase=P2&attempt=1#log"));
     assert_eq!(shown(&site.get("/logs?sector=0")).len(), 3);
     assert_eq!(shown(&site.get("/logs?sector=5")).len(), 0);
