@@ -7,7 +7,6 @@ pub(crate) mod times;
 mod watching;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -24,7 +23,7 @@ use crate::domain::phase::Phase;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::Timestamp;
 use crate::engine::claim::Claims;
-use crate::logs::LogFilter;
+use crate::logs::Logging;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
@@ -81,12 +80,12 @@ impl StartError {
 }
 
 /// Runs the box until it is told to stop, or has to be replaced by a fresh process. `origin` is
-/// where the configuration came from, and `log` what of it the log goes by: both for a reload.
+/// where the configuration came from, for a reload.
 ///
 /// # Errors
 /// What keeps it from starting; nothing was changed then but new directories, and the files that
 /// say whose they are.
-pub fn run(config: Config, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
+pub fn run(config: Config, origin: Origin, logging: Logging) -> Result<Then, StartError> {
     panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -94,7 +93,7 @@ pub fn run(config: Config, origin: Origin, log: LogFilter) -> Result<Then, Start
         .enable_all()
         .build()
         .map_err(StartError::Threads)?;
-    runtime.block_on(run_box(Arc::new(config), origin, log))
+    runtime.block_on(run_box(Arc::new(config), origin, logging))
 }
 
 /// The port, answering since before the store was opened.
@@ -122,7 +121,11 @@ impl Front {
     }
 }
 
-async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
+async fn run_box(
+    config: Arc<Config>,
+    origin: Origin,
+    logging: Logging,
+) -> Result<Then, StartError> {
     let notify = Notify::from_environment();
     // Before the store: a start that fails here leaves the last stop as clean as it was.
     if let Some(what) = parts::never_fits(&config) {
@@ -184,7 +187,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         origin,
         handle: handle.clone(),
         copy_limit: tools.copy_limit.clone(),
-        log,
+        log: logging.filter,
         notify: notify.clone(),
         clock: clock.clone(),
     };
@@ -223,6 +226,8 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     };
     let doctor = Doctor::new(loaded.clone());
     doctor.look();
+    let over = parts::is_over(reader.clone());
+    logging.logs.sweep(over).map_err(StartError::Threads)?;
     let orphans = Orphans::new(roots, config.miner, reader.clone());
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(watching::stop_on_signal(stop_sender));
@@ -240,6 +245,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         paths: parts::paths(&config),
         listen: config.listen,
         reload,
+        logs: logging.logs,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;
@@ -291,9 +297,4 @@ fn announce(config: &Config) {
 fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Where the log files are.
-pub fn log_dir(data_dir: &Path) -> PathBuf {
-    data_dir.join("logs")
 }

@@ -9,6 +9,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
+use crate::logs::Level;
 
 /// An all-in-one Filecoin sealing appliance: one binary, one process, no services.
 ///
@@ -160,6 +161,8 @@ pub enum Request {
         #[arg(long)]
         sector: Option<SectorNumber>,
     },
+    /// Show the latest lines of a sector's log, or of the box's
+    Log(Lines),
     /// Put failed tasks back, so that they run again
     Retry {
         /// The sector whose failed tasks are meant
@@ -220,6 +223,35 @@ pub enum Request {
         #[command(subcommand)]
         order: Option<OrphanOrder>,
     },
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Lines {
+    /// Whose log; else the box's
+    pub sector: Option<SectorNumber>,
+    /// Go on with what comes, until it is stopped
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only this level and what is worse: error, warn, info, debug or trace
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// Only lines that hold this text, in whatever case
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// How many, to begin with
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub lines: u32,
+}
+
+impl Lines {
+    /// Where the box has them.
+    pub fn path(&self) -> String {
+        match self.sector {
+            Some(sector) => format!("/api/v1/sectors/{sector}/log"),
+            None => "/api/v1/log".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]

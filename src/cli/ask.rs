@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::{OrdersOrder, OrphanOrder};
 use super::client::Client;
 use super::verify::verify;
-use super::{Answer, Exit, Refusal, Request, print};
+use super::{Answer, Exit, Refusal, Request, log, print};
 
 /// Where the box's parameters stand.
 ///
@@ -42,6 +42,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             query.extend(sector.map(|sector| ("sector", sector.to_string())));
             told(client.all("/api/v1/tasks", "tasks", "cursor", query)?, print::tasks)
         }
+        Request::Log(lines) => log::latest(client, lines),
         Request::Retry { sector: Some(sector), phase, all: _ } => {
             let body = match phase {
                 Some(phase) => json!({ "phase": phase.short_name() }),

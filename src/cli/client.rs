@@ -178,7 +178,7 @@ fn refusal(status: u16, problem: &Value) -> Refusal {
     refusal
 }
 
-fn strange(path: &str, how: &str) -> Refusal {
+pub fn strange(path: &str, how: &str) -> Refusal {
     Refusal::new(
         Exit::Failed,
         format!("the box answered {path} with a page {how}"),

@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod fetch;
 mod journal;
+mod log;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -94,6 +95,14 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
                 let size = sector_size.unwrap_or(config.sector_size);
                 fetch::answer(&config, size, post)
             })
+        }
+        Command::Ask(Request::Log(lines)) if lines.follow => {
+            let followed = client_of(cli)
+                .and_then(|client| log::follow(&client, &lines, cli.json, &mut io::stdout()));
+            match followed {
+                Ok(()) => return Exit::Done,
+                Err(refusal) => Err(refusal),
+            }
         }
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };

@@ -17,11 +17,13 @@ use tower_http::csrf::CsrfLayer;
 
 use super::actions::{order_count, order_id, order_size, place, sector_number};
 use super::error::{Named, Problem, Unanswered};
+use super::log::{self, LogAnswer, LogParams};
 use super::lookup::{self, SectorParams, TaskParams};
 use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, TaskRow};
 use super::{WebState, guard};
+use crate::logs::Whose;
 use crate::scheduler::command::{Command, Done, Retried};
 use crate::store::Direction;
 use crate::worker::checks::Seen;
@@ -39,6 +41,8 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/orders/{order}/cancel", post(cancel_order))
         .route("/api/v1/sectors", get(sectors))
         .route("/api/v1/sectors/{number}", get(sector))
+        .route("/api/v1/sectors/{number}/log", get(sector_log))
+        .route("/api/v1/log", get(box_log))
         .route("/api/v1/sectors/{number}/retry", post(retry))
         .route("/api/v1/sectors/{number}/verify", post(verify_again).get(verified))
         .route("/api/v1/sectors/{number}/redo", post(redo))
@@ -304,6 +308,30 @@ async fn sector(State(state): State<WebState>, Named(number): Named) -> Answer {
     let sector = lookup::sector(&state, &number)?;
     let history = lookup::history(&state, sector.id.number)?;
     Ok(Json(SectorDetail::of(&state, &sector, &history)).into_response())
+}
+
+async fn sector_log(
+    State(state): State<WebState>,
+    Named(number): Named,
+    sent: Result<Query<LogParams>, QueryRejection>,
+) -> Answer {
+    let number = lookup::sector(&state, &number)?.id.number;
+    log_answer(&state, Whose::Sector(number), &query(sent)?).await
+}
+
+async fn box_log(
+    State(state): State<WebState>,
+    sent: Result<Query<LogParams>, QueryRejection>,
+) -> Answer {
+    log_answer(&state, Whose::Box, &query(sent)?).await
+}
+
+async fn log_answer(state: &WebState, whose: Whose, params: &LogParams) -> Answer {
+    let wanted = params.parse()?;
+    // First: what comes while it is looked for is told when it is asked what follows.
+    let latest = state.logs.latest(whose);
+    let found = log::find(state, whose, &wanted).await;
+    Ok(Json(LogAnswer::of(whose, params, &wanted, latest, &found)).into_response())
 }
 
 #[derive(Serialize)]

@@ -105,7 +105,7 @@ struct ErrorPage<'a> {
     title: &'a str,
     detail: &'a str,
     mend: &'a str,
-    navs: [Nav; 6],
+    navs: [Nav; Nav::ALL.len()],
 }
 
 impl IntoResponse for PageError {

@@ -26,6 +26,12 @@ pub struct Seen {
     renewal: bool,
 }
 
+impl Seen {
+    pub fn is_renewal(&self) -> bool {
+        self.renewal
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Seen {
     type Rejection = Infallible;
 
@@ -64,7 +70,7 @@ impl Frame {
         }
     }
 
-    pub fn navs(&self) -> [Nav; 6] {
+    pub fn navs(&self) -> [Nav; Nav::ALL.len()] {
         Nav::ALL
     }
 

@@ -8,6 +8,7 @@ mod flash;
 mod frame;
 mod guard;
 mod live;
+mod log;
 mod look;
 mod lookup;
 mod nav;
@@ -18,7 +19,9 @@ mod pages;
 mod parts;
 mod renewals;
 mod show;
+mod since;
 mod status;
+mod story;
 mod strip;
 #[cfg(test)]
 mod tests;
@@ -46,6 +49,7 @@ use tower_http::csrf::CsrfLayer;
 use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
+use crate::logs::Logs;
 use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
@@ -95,6 +99,8 @@ pub struct WebState {
     pub listen: SocketAddr,
     /// The configuration in effect, and the way to another.
     pub reload: Reload,
+    /// The box's log and the sectors' own.
+    pub logs: Logs,
 }
 
 /// What requests under way have when the box stops.
@@ -125,6 +131,11 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/", get(pages::overview::show))
         .route("/sectors", get(pages::sectors::show))
         .route("/sectors/{number}", get(pages::sector::show))
+        .route("/sectors/{number}/log", get(pages::logs::sector_lines))
+        .route("/sectors/{number}/log.txt", get(pages::logs::sector_text))
+        .route("/logs", get(pages::logs::show))
+        .route("/logs/lines", get(pages::logs::lines))
+        .route("/logs.txt", get(pages::logs::text))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
         .route("/storage", get(pages::storage::show))

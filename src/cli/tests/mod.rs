@@ -1,5 +1,6 @@
 //! The command line, and what it says of a box's answers.
 
+mod log;
 mod server;
 
 use std::net::TcpListener;

@@ -8,7 +8,9 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use super::site::{Site, ask};
+use super::site::{MINER, Site, ask};
+use crate::domain::ids::SectorNumber;
+use crate::logs::{self, About, LineId, Logs};
 use crate::scheduler::Handle;
 use crate::scheduler::view::BoxView;
 use crate::web::{WebState, live, router, show};
@@ -79,6 +81,39 @@ async fn a_storm_of_changes_is_told_four_times_a_second() {
         assert_eq!(heard(&mut body).await.unwrap(), "changed");
     }
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_a_log_is_told_of_that_one_and_of_no_other() {
+    let mut line = line();
+    let dir = tempfile::tempdir().unwrap();
+    let all = Logs::open(dir.path(), MINER).unwrap();
+    line.state.logs = all.clone();
+    let logs = |sector| {
+        let about = About { sector: Some(SectorNumber(sector)), ..About::default() };
+        let one = logs::Line::own(LineId::default(), "anything".to_owned());
+        all.take(logs::Line { about, ..one });
+        all.flush();
+    };
+    logs(8);
+    let version = live::version(&line.state);
+    let mut of_sector = connect(&line.state, &format!("{version}&log=7")).await;
+    let mut of_box = connect(&line.state, &format!("{version}&log=box")).await;
+    let mut of_none = connect(&line.state, &format!("{version}&log=%3Cscript%3E")).await;
+    assert_eq!(heard(&mut of_box).await.unwrap(), "log", "of what came before it connected");
+    // The pause between two tellings is shorter than two beats.
+    let quiet = ["beat", "beat"].map(str::to_owned);
+    assert_eq!(two(&mut of_sector).await, quiet);
+    logs(7);
+    assert_eq!(heard(&mut of_sector).await.unwrap(), "log");
+    assert!(two(&mut of_box).await.contains(&"log".to_owned()));
+    logs(8);
+    assert_eq!(two(&mut of_sector).await, quiet);
+    assert_eq!(two(&mut of_none).await, quiet);
+}
+
+async fn two(body: &mut axum::body::BodyDataStream) -> [String; 2] {
+    [heard(body).await.unwrap(), heard(body).await.unwrap()]
 }
 
 #[tokio::test(start_paused = true)]

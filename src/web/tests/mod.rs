@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod hostile;
 mod live;
+mod log;
 mod opening;
 mod pages;
 mod site;

@@ -13,7 +13,7 @@ use crate::engine::ParametersState;
 use crate::scheduler::view::DiskRole;
 use crate::web::show::now;
 
-const PAGES: [&str; 6] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/system"];
+const PAGES: [&str; 7] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/logs", "/system"];
 
 fn all<'a>(html: &'a Html, css: &str) -> Vec<scraper::ElementRef<'a>> {
     let selector = Selector::parse(css).unwrap();
@@ -219,7 +219,8 @@ fn a_sector_s_page_tells_its_story() {
     ] {
         assert!(history.contains(piece), "{piece}: {history}");
     }
-    assert_eq!(words(&html, "main button:not([disabled])"), "Prove again", "and nothing else");
+    let orders = words(&html, "main form[method=post] button:not([disabled])");
+    assert_eq!(orders, "Prove again", "and nothing else");
     assert!(words(&html, ".reasons").contains("Abort: not now, it is sealed"));
 }
 

@@ -26,7 +26,7 @@ use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, 
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
-use crate::logs::LogFilter;
+use crate::logs::{LogFilter, Logs};
 use crate::notify::Notify;
 use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
@@ -65,6 +65,7 @@ pub struct Site {
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
     clock: Timestamp,
     store: Store,
+    pub logs: Logs,
     _dir: TempDir,
 }
 
@@ -121,6 +122,7 @@ impl Site {
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
             store,
+            logs: Logs::open(&dir.path().join("logs"), MINER).unwrap(),
             _dir: dir,
         }
     }
@@ -348,6 +350,7 @@ impl Site {
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             listen: "127.0.0.1:3456".parse().unwrap(),
             reload: Reload::new(parts, loaded_sender),
+            logs: self.logs.clone(),
         };
         (state, scheduler)
     }
