@@ -27,8 +27,8 @@ fn failing(phase: &str) -> String {
 const MARK: &str = "window.sameDocument = true; return null";
 const MARKED: &str = "window.sameDocument === true";
 
-const PAGES: [&str; 7] =
-    ["/", "/sectors", "/sectors/0", "/tasks", "/failures", "/storage", "/system"];
+const PAGES: [&str; 8] =
+    ["/", "/sectors", "/sectors/0", "/tasks", "/failures", "/storage", "/logs", "/system"];
 
 #[test]
 fn the_first_run_leads_to_a_sector_that_is_watched_through_every_phase() {
@@ -142,6 +142,41 @@ fn a_lost_connection_is_said_and_the_page_is_live_again_when_the_box_is() {
     lab.pledge(1);
     browser.wait("what happened since is there", "document.querySelector('#recent-0')");
     assert!(browser.js::<bool>(&format!("return {MARKED}")), "the page was loaded again");
+}
+
+#[test]
+fn a_log_is_followed_without_a_reload_and_stays_at_its_end() {
+    let lab = seen("", &failing("P2").replace("phase", "sector = 0\nphase"));
+    lab.pledge(1);
+    lab.wait_for_row(0, 2, (1, 1, 2));
+    let browser = Browser::open(&lab.url("/logs?level=info"));
+    browser.js::<()>(MARK);
+    browser.wait_for_text("attempt failed");
+    browser.fill("#log-search", "not sent yet");
+    lab.pledge(6);
+    lab.wait_for_state(6, "finished");
+    browser.wait(
+        "the last line is there",
+        "[...document.querySelectorAll('.lines li')]
+        .some(line => line.innerText.includes('sector 6 P6 attempt 1') &&
+            line.innerText.includes('attempt succeeded'))",
+    );
+    assert!(browser.js::<bool>(&format!("return {MARKED}")), "the page was loaded again");
+    let typed: String = browser.js("return document.querySelector('#log-search').value");
+    assert_eq!(typed, "not sent yet", "what a person types stays");
+    browser.wait(
+        "it rolled on with the log",
+        "(() => {
+        const [box, all, last] = ['.rolling', '.lines', '.lines li:last-child']
+            .map(one => document.querySelector(one).getBoundingClientRect());
+        return box.height < all.height && last.bottom <= box.bottom + 1 && last.top >= box.top;
+    })()",
+    );
+    browser.fill("#log-search", "operator");
+    browser.press("Show");
+    browser.wait("one line is found", "document.querySelectorAll('.lines li').length === 1");
+    browser.js::<()>("document.querySelector('.lines .at-error a.whose').click(); return null");
+    browser.wait_for_text("P2 failed: simulated operator failure in P2");
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub async fn once(State(renewals): State<Renewals>, request: Request, next: Next
     let slot = renewals.slot(key);
     let mut kept = slot.lock().await;
     // Before the page is made: what changes meanwhile makes it old.
-    let version = live::version(&renewals.state);
+    let version = version(&renewals.state, request.uri().path());
     if let Some(kept) = &*kept
         && kept.version == version
         && kept.made.elapsed() < FRESH
@@ -84,6 +84,13 @@ pub async fn once(State(renewals): State<Renewals>, request: Request, next: Next
         body: body.clone(),
     });
     Response::from_parts(parts, Body::from(body))
+}
+
+/// What shows a log is old with its next line.
+fn version(state: &WebState, path: &str) -> String {
+    let shows_log = ["/logs", "/sectors/"].iter().any(|start| path.starts_with(start));
+    let lines = if shows_log { *state.logs.moved().borrow() } else { 0 };
+    format!("{}-{lines}", live::version(state))
 }
 
 /// None for what is no renewal.

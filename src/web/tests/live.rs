@@ -8,9 +8,9 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use super::site::{MINER, Site, ask};
+use super::site::{Site, ask};
 use crate::domain::ids::SectorNumber;
-use crate::logs::{self, About, LineId, Logs};
+use crate::logs::{self, About, LineId};
 use crate::scheduler::Handle;
 use crate::scheduler::view::BoxView;
 use crate::web::{WebState, live, router, show};
@@ -85,10 +85,8 @@ async fn a_storm_of_changes_is_told_four_times_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn who_follows_a_log_is_told_of_that_one_and_of_no_other() {
-    let mut line = line();
-    let dir = tempfile::tempdir().unwrap();
-    let all = Logs::open(dir.path(), MINER).unwrap();
-    line.state.logs = all.clone();
+    let line = line();
+    let all = &line.state.logs;
     let logs = |sector| {
         let about = About { sector: Some(SectorNumber(sector)), ..About::default() };
         let one = logs::Line::own(LineId::default(), "anything".to_owned());
@@ -150,6 +148,20 @@ async fn a_renewal_is_made_once_for_all_who_ask_until_something_changes() {
     assert_ne!(renewed(&line, &router, "a=1", false).await, first, "a page that is opened");
     line.changes.send_modify(|count| *count += 1);
     assert_ne!(renewed(&line, &router, "a=1", true).await, first, "an old page");
+}
+
+#[tokio::test]
+async fn a_part_of_a_log_is_never_one_that_was_made_before_its_last_line() {
+    let line = line();
+    let router = router(line.state.clone());
+    for number in 0..3 {
+        let said = format!("number {number}");
+        line.state.logs.take(logs::Line::own(LineId::default(), said.clone()));
+        let request = ask("GET", "/logs/lines").header("hx-request", "true");
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains(&said), "{said}");
+    }
 }
 
 #[tokio::test]
