@@ -23,7 +23,7 @@ const ASKED: usize = 300;
 /// How long the cost of browsers is watched.
 const WATCHED: Duration = Duration::from_secs(20);
 
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 28] = [
     "/",
     "/sectors",
     "/sectors?state=finished",
@@ -43,11 +43,15 @@ const PAGES: [&str; 24] = [
     "/tasks?is_taken=1&is_finished=0",
     "/failures",
     "/storage",
+    "/logs",
+    "/logs?level=warn&q=nothing+like+this",
+    "/sectors/7?q=nothing+like+this",
     "/system",
     "/api/v1/status",
     "/api/v1/sectors",
     "/api/v1/sectors?state=finished",
     "/api/v1/tasks?task_type=4",
+    "/api/v1/sectors/7/log",
 ];
 
 fn main() {
