@@ -162,6 +162,11 @@ fn a_log_is_followed_without_a_reload_and_stays_at_its_end() {
             line.innerText.includes('attempt succeeded'))",
     );
     assert!(browser.js::<bool>(&format!("return {MARKED}")), "the page was loaded again");
+    browser.wait(
+        "the log alone was fetched",
+        "performance.getEntriesByType('resource')
+        .some(one => one.name.includes('/logs/lines?level=info'))",
+    );
     let typed: String = browser.js("return document.querySelector('#log-search').value");
     assert_eq!(typed, "not sent yet", "what a person types stays");
     browser.wait(
