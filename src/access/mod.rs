@@ -35,7 +35,7 @@ use sessions::Sessions;
 /// Signing in may be tried ten times in a row from one address, then once in ten seconds.
 const SIGN_INS: (u32, Duration) = (10, Duration::from_secs(10));
 /// A script may press what it likes; a flood of it would keep the journal's disk busy.
-const CHANGES: (u32, Duration) = (400, Duration::from_millis(20));
+const CHANGES: (u32, Duration) = (1_000, Duration::from_millis(10));
 
 /// How much somebody may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
