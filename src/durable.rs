@@ -133,7 +133,7 @@ fn keep_private(file: &File, path: &Path) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     let owner = path.parent().and_then(|parent| parent.metadata().ok());
     match (owner, file.metadata()?.uid()) {
-        // Root: nobody else's files are others' than the directory's whose rights it goes by.
+        // Root writes it for the user whose directory it is, who could not read it otherwise.
         (Some(owner), 0) if owner.uid() != 0 => fchown(file, Some(owner.uid()), Some(owner.gid())),
         (Some(_) | None, _) => Ok(()),
     }

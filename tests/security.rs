@@ -488,16 +488,23 @@ fn request(dice: &mut Dice, route: &str, port: u16) -> (String, String) {
     (format!("{method} {}", path.join("/")), head)
 }
 
-/// The first line of what is answered to it; a live connection has no end.
-fn first_line(port: u16, request: &str) -> u16 {
+/// The status of what is answered to it; 0 for none. A live connection has no end to read to.
+fn status_of(port: u16, request: &str) -> u16 {
+    const GO_ON: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    const STATUS: std::ops::Range<usize> = 9..12;
     let mut stream = connect(port);
     let _ = stream.write_all(request.as_bytes());
-    let mut first = [0; 64];
-    let mut got = stream.read(&mut first).unwrap_or(0);
-    if first.starts_with(b"HTTP/1.1 100") {
-        got = stream.read(&mut first).unwrap_or(0);
+    let (mut got, mut piece) = (String::new(), [0; 256]);
+    loop {
+        let answer = got.strip_prefix(GO_ON).unwrap_or(&got);
+        if let Some(status) = answer.get(STATUS).filter(|status| *status != "100") {
+            return status.parse().unwrap_or(0);
+        }
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return 0,
+            Ok(more) => got.push_str(&text(&piece[..more])),
+        }
     }
-    text(&first[..got]).split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 fn resident_kib(pid: u32) -> u64 {
@@ -519,7 +526,7 @@ fn no_request_makes_it_fail_or_grow() {
         let (what, sent) = request(&mut dice, route, port);
         let start = Instant::now();
         let status = loop {
-            match first_line(port, &sent) {
+            match status_of(port, &sent) {
                 429 if !what.contains("/login") => {
                     assert!(start.elapsed() < LONG, "{what} is slowed down for ever");
                     std::thread::sleep(Duration::from_millis(20));

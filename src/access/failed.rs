@@ -30,15 +30,19 @@ pub struct Tally {
 }
 
 impl Failed {
-    pub fn note(&self, from: IpAddr, now: Timestamp) {
+    /// How often it was by now from there, or in all where addresses are no longer told apart.
+    pub fn note(&self, from: IpAddr, now: Timestamp) -> u64 {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let from = neighbourhood(from);
         counted.in_all += 1;
         counted.last = Some((now, from));
         let room = counted.by_address.len() < MOST;
-        if room || counted.by_address.contains_key(&from) {
-            *counted.by_address.entry(from).or_default() += 1;
+        if !room && !counted.by_address.contains_key(&from) {
+            return counted.in_all;
         }
+        let of_it = counted.by_address.entry(from).or_default();
+        *of_it += 1;
+        *of_it
     }
 
     pub fn tally(&self) -> Tally {

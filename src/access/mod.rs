@@ -305,7 +305,10 @@ impl Access {
 
     /// Notes a password or token that was wrong.
     pub fn note_failed(&self, from: IpAddr, now: Timestamp) {
-        self.failed.note(from, now);
-        tracing::warn!(%from, "a wrong password or token was shown");
+        let times = self.failed.note(from, now);
+        // The first, second, fourth …: a guesser does not fill the log.
+        if times.is_power_of_two() {
+            tracing::warn!(%from, times, "a wrong password or token was shown");
+        }
     }
 }

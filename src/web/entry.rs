@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+
+use futures_util::StreamExt as _;
 
 use super::error::{Unanswered, answer};
 use super::guard::BODY_LIMIT;
@@ -20,6 +22,10 @@ use crate::access::{Access, Caller, Claim, Denied, Role, Shown};
 
 /// A body of 64 KiB takes no longer on any line that is worth waiting for.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A body that is too long is read this far: else the answer is lost with the connection, which is
+/// reset while the other side still sends.
+const HEARD_OUT: usize = 1 << 20;
 
 /// What the guards at the door need.
 #[derive(Clone)]
@@ -159,14 +165,13 @@ pub fn too_often(path: &str, wait: Duration, what: &str) -> Response {
 pub async fn whole_body(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
-    let mend = "send less, or nothing: no form and no order of this box is as long";
-    let why = match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_LIMIT)).await {
-        Ok(Ok(bytes)) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        // The connection may have broken instead: then nobody hears this.
-        Ok(Err(_)) => {
-            let what = format!("this request's body is longer than {} KiB", BODY_LIMIT / 1_024);
-            Unanswered::new(StatusCode::PAYLOAD_TOO_LARGE, what, mend)
-        }
+    let why = match tokio::time::timeout(BODY_PATIENCE, read(body)).await {
+        Ok(Some(bytes)) => return next.run(Request::from_parts(parts, bytes.into())).await,
+        Ok(None) => Unanswered::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("this request's body is longer than {} KiB", BODY_LIMIT / 1_024),
+            "send less: no form and no order of this box is as long",
+        ),
         Err(_) => {
             let what = format!("the body did not come within {} s", BODY_PATIENCE.as_secs());
             Unanswered::new(StatusCode::REQUEST_TIMEOUT, what, "send it in one go")
@@ -176,6 +181,21 @@ pub async fn whole_body(request: Request, next: Next) -> Response {
     // What was not read must not be taken for the next request.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// None if it is too long, or ends before its end.
+async fn read(body: Body) -> Option<Vec<u8>> {
+    let (mut pieces, mut whole, mut seen) = (body.into_data_stream(), Vec::new(), 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.ok()?;
+        seen += piece.len();
+        if seen <= BODY_LIMIT {
+            whole.extend_from_slice(&piece);
+        } else if seen > HEARD_OUT {
+            return None;
+        }
+    }
+    (seen <= BODY_LIMIT).then_some(whole)
 }
 
 /// Where a request came from; this machine, if it came through no connection.
