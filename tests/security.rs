@@ -550,6 +550,23 @@ fn no_request_makes_it_fail_or_grow() {
     assert!(!all_words(&lab).contains("panicked"));
 }
 
+#[test]
+fn signing_in_again_and_again_takes_the_memory_of_one() {
+    const FOR_ONE_KIB: u64 = 64 * 1024;
+    let mut lab = Lab::simulated("");
+    lab.start();
+    set_password(&lab, &[], PASSWORD);
+    let before = resident_kib(lab.pid());
+    std::thread::scope(|scope| {
+        for _ in 0..9 {
+            scope.spawn(|| sign_in(&lab, PASSWORD));
+        }
+    });
+    let grown = resident_kib(lab.pid()).saturating_sub(before);
+    println!("nine sessions have grown it by {grown} KiB");
+    assert!(grown < FOR_ONE_KIB, "it has grown by {grown} KiB");
+}
+
 /// A certificate for `localhost` and its key, in PEM.
 fn certificate() -> (String, String) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a pair");

@@ -112,10 +112,10 @@ pub fn change<T, E: From<AccessError>>(
     let path = path(data_dir);
     let unwritable = |path: &Path, source| AccessError::Unwritable { path: path.into(), source };
     fs::create_dir_all(data_dir).map_err(|source| unwritable(data_dir, source))?;
-    // Of its own, for the file itself is replaced by each write.
-    let lock_path = data_dir.join("access.lock");
-    let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
-    let _held = lock.map_err(|source| unwritable(&lock_path, source))?;
+    // The directory, for the file itself is replaced by each write, and a file for the lock that
+    // root has made could not be opened by the box's user.
+    let lock = File::open(data_dir).and_then(|dir| dir.lock().map(|()| dir));
+    let _held = lock.map_err(|source| unwritable(data_dir, source))?;
     let mut kept = Kept::read(data_dir)?;
     let changed = change(&mut kept)?;
     let text = serde_json::to_vec_pretty(&kept).map_err(|error| unwritable(&path, error.into()))?;

@@ -1,5 +1,6 @@
 //! The way in and out: a plain form, with or without JavaScript.
 
+use std::thread;
 use std::time::Duration;
 
 use askama::Template;
@@ -9,8 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Form, RequestExt as _};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use super::WebState;
@@ -26,8 +26,8 @@ pub const OUT: &str = "/logout";
 
 /// Who guesses waits, who mistypes hardly notices.
 const DELAY: Duration = Duration::from_secs(1);
-/// So many passwords are hashed at a time: each takes 19 MiB and a core that sealing wants.
-static HASHING: Semaphore = Semaphore::const_new(2);
+/// One password is hashed at a time: it takes 19 MiB and a core that sealing wants.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 /// The form's address, from which it leads back to `here`.
 pub fn address(here: &str) -> String {
@@ -121,10 +121,25 @@ async fn try_password(
     state: &WebState,
     password: String,
 ) -> Result<Option<(Role, Secret)>, Unanswered> {
-    let _turn = HASHING.acquire().await.map_err(|_| cut_short())?;
     let access = state.door.access.clone();
-    let tried = spawn_blocking(move || access.sign_in(&password, now())).await;
-    tried.map_err(|_| cut_short())?.map_err(|error| unkept(&error))
+    in_turn(move || access.sign_in(&password, now())).await?.map_err(|error| unkept(&error))
+}
+
+/// On a thread that begins and ends with it: the allocator keeps the 19 MiB for every thread that
+/// has ever hashed, and the runtime has many.
+async fn in_turn<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Unanswered> {
+    let turn = TURN.acquire().await.map_err(|_| cut_short())?;
+    let (answer, answered) = oneshot::channel();
+    let work = move || {
+        // Who does not wait for the answer gives up nothing of the turn.
+        let _turn = turn;
+        // Nobody may be there any more to hear it.
+        let _ = answer.send(work());
+    };
+    thread::Builder::new().name("sign-in".to_owned()).spawn(work).map_err(|_| cut_short())?;
+    answered.await.map_err(|_| cut_short())
 }
 
 fn cut_short() -> Unanswered {
@@ -141,10 +156,10 @@ fn unkept(error: &AccessError) -> Unanswered {
 pub async fn sign_out(State(state): State<WebState>, headers: HeaderMap) -> Response {
     if let Some(session) = cookie(&headers, &state.door.cookie).map(str::to_owned) {
         let access = state.door.access.clone();
-        match spawn_blocking(move || access.sign_out(&session)).await {
+        match in_turn(move || access.sign_out(&session)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return PageError(unkept(&error)).into_response(),
-            Err(_) => return PageError(cut_short()).into_response(),
+            Err(why) => return PageError(why).into_response(),
         }
     }
     let gone = session_cookie(&state, "", Duration::ZERO);

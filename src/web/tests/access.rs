@@ -242,7 +242,10 @@ fn the_system_page_shows_who_may_and_who_failed_and_no_secret() {
     sent(&site, "GET", "/api/v1/status", &[("authorization", "Bearer wrong")]);
     let pair = signed_in(&site, PASSWORD);
     let page = sent(&site, "GET", "/system", &[("cookie", &pair)]).text;
-    assert!(page.contains("grafana") && page.contains("1 wrong passwords or tokens"), "{page}");
+    assert!(
+        page.contains("grafana") && page.contains("Wrong passwords or tokens since the start: 1"),
+        "{page}"
+    );
     for secret in [PASSWORD, "argon2", bearer.trim_start_matches("Bearer "), pair.as_str()] {
         assert!(!page.contains(secret), "{secret}");
     }

@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::site::{MINER, Site, ask};
+use crate::access::kept::{self, Token};
+use crate::access::secret::Secret;
+use crate::access::{AccessError, Role};
 use crate::domain::ids::SectorNumber;
 use crate::logs::{self, About, LineId, Logs};
 use crate::scheduler::Handle;
@@ -17,7 +20,7 @@ use crate::web::{WebState, live, router, show};
 
 struct Line {
     /// Its store is read.
-    _site: Site,
+    site: Site,
     state: WebState,
     views: watch::Sender<Arc<BoxView>>,
     changes: watch::Sender<u64>,
@@ -31,7 +34,7 @@ fn line() -> Line {
     let (changes, changed) = watch::channel(0);
     state.handle = Handle::new(ask, seen);
     state.changes = changed;
-    Line { _site: site, state, views, changes }
+    Line { site, state, views, changes }
 }
 
 /// The next message's name; none if the connection ended.
@@ -146,10 +149,33 @@ async fn a_renewal_is_made_once_for_all_who_ask_until_something_changes() {
     let router = router(line.state.clone());
     let first = renewed(&line, &router, "a=1", true).await;
     assert_eq!(renewed(&line, &router, "a=1", true).await, first);
-    assert_ne!(renewed(&line, &router, "a=2", true).await, first, "another person's page");
+    assert_eq!(renewed(&line, &router, "a=2", true).await, first, "who may the same sees the same");
     assert_ne!(renewed(&line, &router, "a=1", false).await, first, "a page that is opened");
     line.changes.send_modify(|count| *count += 1);
     assert_ne!(renewed(&line, &router, "a=1", true).await, first, "an old page");
+}
+
+#[tokio::test]
+async fn what_was_made_for_an_operator_is_handed_to_no_viewer_and_no_stranger() {
+    let line = line();
+    let router = router(line.state.clone());
+    assert!(renewed(&line, &router, "a=1", true).await.contains("method=\"post\""));
+    let secret = Secret::draw();
+    let (name, role, digest) = ("wall".to_owned(), Role::Viewer, secret.digest());
+    let token = Token { name, role, digest, created: show::now(), expires: None };
+    let changed = kept::change::<(), AccessError>(line.site.dir.path(), |kept| {
+        kept.tokens.push(token);
+        Ok(())
+    });
+    changed.unwrap();
+    for (token, status) in [(secret.shown(), 200), ("forged", 401)] {
+        let request = ask("GET", "/").header("hx-request", "true");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert!(!String::from_utf8(body.to_vec()).unwrap().contains("method=\"post\""), "{token}");
+    }
 }
 
 #[tokio::test]
