@@ -7,6 +7,7 @@ mod support;
 use browser::Browser;
 use serde_json::json;
 use support::Lab;
+use support::http::set_password;
 
 /// A simulated box whose phases take long enough to be seen.
 fn seen(top: &str, more: &str) -> Lab {
@@ -275,4 +276,39 @@ fn a_page_with_all_that_it_takes_is_below_100_kb() {
         println!("{page}: {bytes} bytes");
         assert!((1_000..100_000).contains(&bytes), "{page}: {bytes} bytes");
     }
+}
+
+#[test]
+fn who_is_asked_signs_in_and_out_and_a_viewer_finds_no_button() {
+    let lab = seen("", "");
+    set_password(&lab, &[], "correct horse");
+    set_password(&lab, &["--role", "viewer"], "wall display");
+    let browser = Browser::open(&lab.url("/tasks"));
+    let sign_in = |password: &str| {
+        browser.wait("the form", "document.querySelector('#password')");
+        browser.fill("#password", password);
+        browser.press("Sign in");
+    };
+    browser.wait_for_text("Sign in");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    sign_in("wrong horse");
+    browser.wait_for_text("That is not the password.");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    sign_in("correct horse");
+    browser.wait("where it was opened", "location.pathname === '/tasks'");
+    browser.press("Pause intake");
+    browser.wait_for_text("Intake is paused");
+    browser.press("Sign out");
+    sign_in("wall display");
+    browser.wait_for_text("Read only:");
+    let acts = "form[method=post]:not([action='/logout']), .button.main";
+    assert_eq!(
+        browser.js::<u64>(&format!("return document.querySelectorAll(\"{acts}\").length")),
+        0
+    );
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    // Another password ends the session: the page that is open leads to the form by itself.
+    set_password(&lab, &["--role", "viewer"], "another display");
+    assert!(lab.cli(&["resume"]).status.success());
+    browser.wait("the form again", "location.pathname === '/login'");
 }

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::{Access, AccessError};
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Room;
@@ -35,9 +36,11 @@ use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
 use crate::store::{OpenOptions, Opening, Recovered, StageKind, StoreError};
 use crate::telemetry;
+use crate::tls::{Tls, TlsError};
+use crate::web::guard::Names;
 use crate::web::opening::{self, Pages};
 use crate::web::orphans::Orphans;
-use crate::web::{self, WebState};
+use crate::web::{self, Door, WebState};
 use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::priority::Priority;
@@ -61,6 +64,10 @@ pub enum StartError {
     )]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
     Check(#[from] Failure),
@@ -74,7 +81,11 @@ impl StartError {
         match self {
             Self::PortBusy { .. } => true,
             Self::Store(error) => matches!(error, StoreError::Locked { .. }),
-            Self::Listen { .. } | Self::Check(_) | Self::Threads(_) => false,
+            Self::Listen { .. }
+            | Self::Access(_)
+            | Self::Tls(_)
+            | Self::Check(_)
+            | Self::Threads(_) => false,
         }
     }
 }
@@ -99,20 +110,22 @@ pub fn run(config: Config, origin: Origin, logging: Logging) -> Result<Then, Sta
 /// The port, answering since before the store was opened.
 struct Front {
     pages: Pages,
-    web: JoinHandle<std::io::Result<()>>,
+    web: JoinHandle<()>,
+    tls: Option<Tls>,
     stop: watch::Sender<bool>,
 }
 
 impl Front {
     /// Takes the port, and has it say how far `opening` is.
     async fn open(config: &Config, opening: &Arc<Opening>) -> Result<Self, StartError> {
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?;
         let listener = listen(config.listen).await?;
         let pages = Pages::default();
-        let front = opening::front(pages.clone(), config.listen, Arc::clone(opening));
+        let front = opening::front(pages.clone(), Names::of(config), Arc::clone(opening));
         let (stop, mut stopping) = watch::channel(false);
         let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
-        let web = tokio::spawn(web::serve(listener, front, stopped));
-        Ok(Self { pages, web, stop })
+        let web = tokio::spawn(web::serve(listener, tls.clone(), front, stopped));
+        Ok(Self { pages, web, tls, stop })
     }
 
     async fn close(self) {
@@ -132,12 +145,15 @@ async fn run_box(
         return Err(what.into());
     }
     ensure_dir_writable(&config.data_dir)?;
+    let access = Arc::new(Access::open(&config.data_dir, config.listen)?);
     let opening = Arc::<Opening>::default();
     let front = Front::open(&config, &opening).await?;
     let telling = tokio::spawn(service::tell_opening(notify.clone(), Arc::clone(&opening)));
     // On this thread, which serves nothing.
     let (store, mut recovered) = OpenOptions::new(&config.data_dir).opening(opening).open()?;
     telling.abort();
+    // Not before the data directory is held.
+    access.leave_local_secret()?;
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
@@ -190,6 +206,7 @@ async fn run_box(
         log: logging.filter,
         notify: notify.clone(),
         clock: clock.clone(),
+        tls: front.tls.clone(),
     };
     let reload = Reload::new(reload_parts, loaded_sender);
     let checks = Checks::start(&Parts {
@@ -243,7 +260,8 @@ async fn run_box(
         checks,
         progress,
         paths: parts::paths(&config),
-        listen: config.listen,
+        names: Names::of(&config),
+        door: Door::new(access, config.listen.port(), front.tls.is_some()),
         reload,
         logs: logging.logs,
     }));
@@ -289,8 +307,8 @@ fn announce(config: &Config) {
         miner = %config.miner,
         sector_size = %config.sector_size,
         data = %config.data_dir.display(),
-        "sealbox runs; open http://{}",
-        config.listen
+        "sealbox runs; open {}",
+        config.url()
     );
 }
 

@@ -1,10 +1,12 @@
 //! What can be said on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::exit;
+use super::{access, exit};
+use crate::access::Role;
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::phase::Phase;
@@ -27,6 +29,10 @@ pub struct Cli {
     /// Where the running box answers, if not where the configuration says
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
+    /// Who asks, where the box wants to know; better in SEALBOX_TOKEN, which others on this machine
+    /// do not see
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub token: Option<String>,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -62,6 +68,20 @@ pub enum Command {
         #[command(flatten)]
         of: DataDir,
     },
+    /// Set the password that the page asks for; read without echo, or from standard input
+    Passwd {
+        /// Whose: operator, who may do everything, or viewer, who may look
+        #[arg(long, default_value = "operator", value_parser = access::signing_role)]
+        role: Role,
+        /// Take it away instead
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// Make, list and revoke bearer tokens for the API and the metrics
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// One attempt in a process of its own: the box starts it
     #[command(hide = true)]
     Attempt {
@@ -75,6 +95,45 @@ pub enum Command {
     },
     #[command(flatten)]
     Ask(Request),
+}
+
+/// What is done about tokens, whether or not a box runs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum TokenCommand {
+    /// Make one, and show it once
+    Create {
+        /// By which it is listed and revoked, and stands in the history
+        #[arg(value_parser = access::token_name)]
+        name: String,
+        /// What it is for: operator (everything), viewer (look), metrics (/metrics alone)
+        #[arg(long, default_value = "operator", value_parser = access::any_role)]
+        role: Role,
+        /// How long it is good for, as in 90d; else for ever
+        #[arg(long, value_name = "TIME", value_parser = access::lifetime)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// List all, without what is secret of them
+    List {
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// Refuse one from now on
+    Revoke {
+        /// As the list has it
+        name: String,
+        #[command(flatten)]
+        of: DataDir,
+    },
+}
+
+impl TokenCommand {
+    pub fn of(&self) -> &DataDir {
+        match self {
+            Self::Create { of, .. } | Self::List { of } | Self::Revoke { of, .. } => of,
+        }
+    }
 }
 
 /// What is done about the parameters, whether or not a box runs.

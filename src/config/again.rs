@@ -108,6 +108,8 @@ impl Config {
             isolation,
             chain,
             listen,
+            hosts,
+            tls,
             shutdown_grace,
             check_every,
             // It follows from `data_dir` and the environment.
@@ -135,6 +137,9 @@ impl Config {
         changes.leave("engine.isolation", &self.isolation, &isolation);
         changes.leave("chain", &self.chain, &chain);
         changes.leave("web.listen", &self.listen, &listen);
+        changes.leave("web.hosts", &self.hosts, &hosts);
+        // Which files; what is in them is read again.
+        changes.leave("web.tls", &self.tls, &tls);
         changes.leave("shutdown_grace_sec", &self.shutdown_grace, &shutdown_grace);
         changes.leave("check.every_sec", &self.check_every, &check_every);
         with.source = source;
@@ -159,7 +164,7 @@ mod tests {
         log = "debug"
         max_outstanding = { "2KiB" = 7, all = 7 }
         machine = { cores = 7 }
-        web = { listen = "127.0.0.1:7" }
+        web = { listen = "127.0.0.1:7", hosts = ["a"], tls_cert = "c", tls_key = "k" }
         check = { every_sec = 7 }
         engine = { kind = "simulated", isolation = "process" }
         chain = { lab = { epoch_ms = 7 } }
@@ -205,6 +210,8 @@ mod tests {
             "engine.isolation",
             "chain",
             "web.listen",
+            "web.hosts",
+            "web.tls",
             "shutdown_grace_sec",
             "check.every_sec",
         ];

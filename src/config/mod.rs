@@ -17,6 +17,7 @@ mod show;
 mod table;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,6 +37,8 @@ use crate::domain::units::{ByteSize, SectorSize};
 pub use again::{Changes, Loaded, Origin};
 pub use load::{BUILT_IN, SYSTEM_FILE};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use reader::TOKEN_VARIABLE;
+pub use web::{TlsFiles, Web};
 
 /// The whole configuration. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,8 +77,13 @@ pub struct Config {
     /// Where attempts run: `[engine] isolation`.
     pub isolation: Isolation,
     pub chain: ChainConfig,
-    /// A loopback address: there is no password yet.
+    /// Any address: whether one that others reach has a password is looked at by the start.
     pub listen: SocketAddr,
+    /// Names by which the page may be opened, beside addresses and `localhost`; in lower case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How long running attempts may go on after a stop was asked for.
     #[serde(rename = "shutdown_grace_sec", serialize_with = "show::as_secs")]
     pub shutdown_grace: Duration,
@@ -87,6 +95,13 @@ pub struct Config {
     pub parameters: PathBuf,
     /// A `tracing` filter.
     pub log: String,
+}
+
+impl Config {
+    /// Where this machine reaches the page.
+    pub fn url(&self) -> String {
+        Web::url(self.listen, &self.hosts, self.tls.is_some())
+    }
 }
 
 /// Where the configuration came from.

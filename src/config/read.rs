@@ -1,6 +1,5 @@
 //! Which keys there are, and what each may be.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::paths;
 use super::problem::{Place, with_nearest};
 use super::reader::Got;
 use super::table::Table;
+use super::web::Web;
 use super::{Config, Source, WorkerGroup, machine};
 use crate::domain::ids::ActorId;
 use crate::domain::order::{AutoPledge, ORDER_LIMIT};
@@ -23,7 +23,6 @@ const DEFAULT_MINER: ActorId = ActorId(1000);
 const DEFAULT_GRACE_SEC: u64 = 20;
 const DEFAULT_WAIT_SEC: u64 = 60;
 const DEFAULT_CHECK_EVERY_SEC: u64 = 30 * DAY_SEC;
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3456);
 
 /// More threads in one group than this is a slip of the finger.
 const MOST_THREADS: u64 = 1_024;
@@ -44,6 +43,7 @@ pub fn config(
     let Directories { data_dir, scratch, storage } = directories(root, base);
     let (max_outstanding, max_outstanding_in_all) = machine::max_outstanding(root);
     let (engine, isolation) = engine(root);
+    let Web { listen, hosts, tls } = Web::read(root, base, &mut notes);
     let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
     Config {
         source,
@@ -64,7 +64,9 @@ pub fn config(
         engine,
         isolation,
         chain: chain(root),
-        listen: listen(root),
+        listen,
+        hosts,
+        tls,
         shutdown_grace: Duration::from_secs(integer(
             root,
             "shutdown_grace_sec",
@@ -256,27 +258,6 @@ fn default_workers() -> Vec<WorkerGroup> {
         group(&[Phase::P4]),
         group(&[Phase::P5, Phase::P6]),
     ]
-}
-
-fn listen(root: &Table) -> SocketAddr {
-    let got = root.table("web", |web| {
-        web.text("listen", |text| {
-            let address: SocketAddr = text.parse().map_err(|_| {
-                format!("expected an address and a port, as in \"{DEFAULT_LISTEN}\"")
-            })?;
-            if address.ip().is_loopback() {
-                Ok(address)
-            } else {
-                Err(format!(
-                    "expected an address of this machine alone (127.0.0.1 or [::1]), as in \
-                     \"127.0.0.1:{}\": there is no password yet, so whoever reaches the page \
-                     could order and give up sectors; reach it from elsewhere by `ssh -L`",
-                    address.port()
-                ))
-            }
-        })
-    });
-    got.map_or(DEFAULT_LISTEN, |got| got.value)
 }
 
 fn check_every(root: &Table) -> Option<Duration> {

@@ -96,6 +96,11 @@ impl<'r, 'a> Table<'r, 'a> {
         self.ask(key).map(|_| self.place_of(key))
     }
 
+    /// Whether the file or a variable says anything for this key, right or wrong.
+    pub fn is_given(&self, key: &'static str) -> bool {
+        self.entry(key).is_some()
+    }
+
     pub fn reading(&self) -> &'r Reading<'a> {
         self.reading
     }

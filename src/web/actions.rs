@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::Deserialize;
 
+use super::entry::By;
 use super::error::{Named, PageError, Unanswered};
 use super::lookup::shortened;
 use super::pages::failures;
@@ -23,9 +24,6 @@ use crate::domain::units::ByteSize;
 use crate::scheduler::command::{Command, Done, Retried};
 
 pub use orders::{cancel_order, move_order, order, order_count, order_id, order_size, place};
-
-/// In the history: what was pressed on the page.
-const BY: &str = "the page";
 
 type Answer = Result<Response, PageError>;
 type Fields<T> = Result<Form<T>, FormRejection>;
@@ -53,7 +51,7 @@ fn said(back: &str, sentence: &str) -> Response {
 }
 
 /// Only an address of this page: anything else leads to the Overview.
-fn own_address(back: &str) -> &str {
+pub fn own_address(back: &str) -> &str {
     let plain = back.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if plain && back.starts_with('/') && !back.starts_with("//") { back } else { "/" }
 }
@@ -78,72 +76,78 @@ pub struct RetryFields {
 
 pub async fn retry(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<RetryFields>,
 ) -> Answer {
     let fields = fields(sent)?;
     let sector = sector_number(&sector)?;
     let phase = fields.phase.as_deref().map(lookup::phase).transpose()?;
-    carry_out(&state, Command::Retry { sector, phase }, &Plain { back: fields.back }).await
+    carry_out(&state, &by, Command::Retry { sector, phase }, &Plain { back: fields.back }).await
 }
 
 pub async fn verify(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let fields = fields(sent)?;
-    let number = verify::order(&state, &sector, BY)?.id.number;
+    let number = verify::order(&state, &sector, &by)?.id.number;
     let words = format!("Sector {number} is being proven again; its page says what comes of it.");
     Ok(said(&fields.back, &words))
 }
 
 pub async fn redo(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let sector = sector_number(&sector)?;
-    carry_out(&state, Command::Redo { sector }, &fields(sent)?).await
+    carry_out(&state, &by, Command::Redo { sector }, &fields(sent)?).await
 }
 
 pub async fn abort(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let sector = sector_number(&sector)?;
-    carry_out(&state, Command::Abort { sector }, &fields(sent)?).await
+    carry_out(&state, &by, Command::Abort { sector }, &fields(sent)?).await
 }
 
-pub async fn pause(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::PauseIntake, &fields(sent)?).await
+pub async fn pause(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::PauseIntake, &fields(sent)?).await
 }
 
-pub async fn resume(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::ResumeIntake, &fields(sent)?).await
+pub async fn resume(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::ResumeIntake, &fields(sent)?).await
 }
 
 pub async fn pause_phase(
     State(state): State<WebState>,
+    By(by): By,
     Named(phase): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let phase = lookup::phase(&phase)?;
-    carry_out(&state, Command::PausePhase { phase }, &fields(sent)?).await
+    carry_out(&state, &by, Command::PausePhase { phase }, &fields(sent)?).await
 }
 
 pub async fn resume_phase(
     State(state): State<WebState>,
+    By(by): By,
     Named(phase): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let phase = lookup::phase(&phase)?;
-    carry_out(&state, Command::ResumePhase { phase }, &fields(sent)?).await
+    carry_out(&state, &by, Command::ResumePhase { phase }, &fields(sent)?).await
 }
 
-pub async fn drain(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::Drain, &fields(sent)?).await
+pub async fn drain(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::Drain, &fields(sent)?).await
 }
 
 pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
@@ -153,18 +157,18 @@ pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answe
 }
 
 /// Said in any case; what is wrong with the file has a page of its own.
-pub async fn reload(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+pub async fn reload(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
     let back = fields(sent)?.back;
-    let words = state.reload.again(BY).await?.words();
+    let words = state.reload.again(&by).await?.words();
     Ok(said(&back, &words))
 }
 
-pub async fn resume_all(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::ResumeAll, &fields(sent)?).await
+pub async fn resume_all(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::ResumeAll, &fields(sent)?).await
 }
 
-async fn carry_out(state: &WebState, command: Command, fields: &Plain) -> Answer {
-    let done = state.handle.command(command, BY).await?;
+async fn carry_out(state: &WebState, by: &str, command: Command, fields: &Plain) -> Answer {
+    let done = state.handle.command(command, by).await?;
     Ok(said(&fields.back, &done_words(&done)))
 }
 
@@ -177,10 +181,14 @@ pub struct CauseFields {
 }
 
 /// Puts back every task that failed of this cause. One that was retried meanwhile is passed over.
-pub async fn retry_cause(State(state): State<WebState>, sent: Fields<CauseFields>) -> Answer {
+pub async fn retry_cause(
+    State(state): State<WebState>,
+    By(by): By,
+    sent: Fields<CauseFields>,
+) -> Answer {
     let fields = fields(sent)?;
     let Some(cause) = &fields.cause else {
-        return carry_out(&state, Command::RetryAll, &Plain { back: fields.back }).await;
+        return carry_out(&state, &by, Command::RetryAll, &Plain { back: fields.back }).await;
     };
     let group = failures::groups(&state)?.into_iter().find(|group| group.key() == *cause);
     let Some(group) = group else {
@@ -188,7 +196,7 @@ pub async fn retry_cause(State(state): State<WebState>, sent: Fields<CauseFields
     };
     let retries = group.failed.iter().map(|failed| {
         let command = Command::Retry { sector: failed.sector, phase: Some(failed.phase) };
-        state.handle.command(command, BY)
+        state.handle.command(command, &by)
     });
     let mut retried = Vec::new();
     for result in join_all(retries).await {
@@ -206,9 +214,13 @@ pub struct OrphanFields {
     back: String,
 }
 
-pub async fn delete_orphan(State(state): State<WebState>, sent: Fields<OrphanFields>) -> Answer {
+pub async fn delete_orphan(
+    State(state): State<WebState>,
+    By(by): By,
+    sent: Fields<OrphanFields>,
+) -> Answer {
     let OrphanFields { path, back } = fields(sent)?;
-    let bytes = state.orphans.delete(&state.handle, path.clone(), BY).await?;
+    let bytes = state.orphans.delete(&state.handle, path.clone(), by).await?;
     Ok(said(&back, &done_words(&Done::OrphanRecorded { path, bytes })))
 }
 

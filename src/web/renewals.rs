@@ -1,7 +1,7 @@
 //! Pages that many browsers renew at the same time, made once.
 //!
-//! Every change makes every open page fetch itself again. Those who look at the same page, as the
-//! same person, get the same bytes: it is rendered and compressed for the first of them.
+//! Every change makes every open page fetch itself again. Those who look at the same page, and
+//! may the same, get the same bytes: it is rendered and compressed for the first of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::{WebState, live};
+use crate::access::{Caller, Shown};
 
 /// Of what no version tells (disks, and the words for how long ago), this much may be old.
 const FRESH: Duration = Duration::from_secs(1);
@@ -24,9 +25,8 @@ const PAGES: usize = 64;
 const LONGEST: usize = 4096;
 /// Larger than any page.
 const MOST: usize = 8 << 20;
-/// What an answer depends on beside the address.
-const DEPENDS_ON: [HeaderName; 3] =
-    [header::COOKIE, header::AUTHORIZATION, header::ACCEPT_ENCODING];
+/// What an answer depends on beside the address and the caller.
+const DEPENDS_ON: [HeaderName; 1] = [header::ACCEPT_ENCODING];
 
 type Key = Vec<u8>;
 /// Locked while the page is made: the others wait for it instead of making their own.
@@ -99,7 +99,10 @@ fn key(request: &Request) -> Option<Key> {
     if request.method() != Method::GET || !headers.contains_key("hx-request") {
         return None;
     }
+    // A page knows of a caller how much he may and whether he can sign out, and not who he is.
+    let Caller { role, shown } = request.extensions().get()?;
     let mut key = request.uri().path_and_query()?.as_str().as_bytes().to_vec();
+    key.extend_from_slice(format!("\n{} {}", role.name(), *shown == Shown::Session).as_bytes());
     for value in DEPENDS_ON.iter().flat_map(|name| headers.get_all(name)) {
         key.push(b'\n');
         key.extend_from_slice(value.as_bytes());

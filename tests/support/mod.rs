@@ -2,6 +2,7 @@
 //! runs its commands, kills it.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub mod http;
 pub mod ledger;
 pub mod mounts;
 pub mod points;

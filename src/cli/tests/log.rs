@@ -51,7 +51,7 @@ fn a_log_is_followed_by_the_address_that_the_box_gives_until_it_ends() {
                        "follow": "/api/v1/sectors/7/log?level=error&after=9" });
     let server =
         Server::start(vec![(200, first), (200, then), problem(503, "it stops", "start it again")]);
-    let client = Client::new(&server.url).unwrap();
+    let client = Client::new(&server.url, Papers::default()).unwrap();
     let mut out = Vec::new();
     let wanted = lines("log 7 --follow --level error");
     let end = log::follow(&client, &wanted, false, &mut out).unwrap_err();
@@ -65,7 +65,7 @@ fn a_log_is_followed_by_the_address_that_the_box_gives_until_it_ends() {
 #[test]
 fn a_box_that_does_not_say_how_to_follow_is_not_asked_without_end() {
     let server = Server::start(vec![(200, json!({ "lines": [], "next": null }))]);
-    let client = Client::new(&server.url).unwrap();
+    let client = Client::new(&server.url, Papers::default()).unwrap();
     let end = log::follow(&client, &lines("log --follow"), true, &mut Vec::new()).unwrap_err();
     assert!(end.what.contains("does not say how to follow"), "{}", end.what);
 }

@@ -117,8 +117,12 @@ fn a_throttle_of_zero_is_refused_with_what_to_do_instead() {
 }
 
 #[test]
-fn an_address_that_others_reach_is_refused_with_the_reason() {
-    refused("[web]\nlisten = '0.0.0.0:3456'", 2, "web.listen", &["no password yet", "ssh -L"]);
+fn a_name_that_is_none_and_half_a_certificate_are_refused() {
+    refused("[web]\nhosts = ['box.lan:80']", 2, "web.hosts", &["without scheme and port"]);
+    refused("[web]\nhosts = ['10.0.0.1']", 2, "web.hosts", &["addresses need not be named"]);
+    refused("[web]\nhosts = 'box.lan'", 2, "web.hosts", &["a list of names"]);
+    refused("[web]\ntls_cert = 'c.pem'", 1, "web.tls_key", &["the key that belongs"]);
+    refused("[web]\ntls_key = 'k.pem'", 1, "web.tls_cert", &["the certificate that"]);
 }
 
 #[test]

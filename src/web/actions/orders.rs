@@ -4,12 +4,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, BY, Fields, Plain, carry_out, done_words, fields, said};
+use super::{Answer, Fields, Plain, carry_out, done_words, fields, said};
 use crate::domain::ids::OrderId;
 use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::units::SectorSize;
 use crate::scheduler::command::Command;
 use crate::web::WebState;
+use crate::web::entry::By;
 use crate::web::error::{Named, Unanswered};
 use crate::web::lookup::shortened;
 use crate::web::show::grouped;
@@ -65,21 +66,22 @@ pub fn order_size(state: &WebState, text: Option<&str>) -> Result<SectorSize, Un
     }
 }
 
-pub async fn order(State(state): State<WebState>, sent: Fields<OrderFields>) -> Answer {
+pub async fn order(State(state): State<WebState>, By(by): By, sent: Fields<OrderFields>) -> Answer {
     let fields = fields(sent)?;
     let count = order_count(&fields.count)?;
     let size = order_size(&state, fields.size.as_deref())?;
-    let done = state.handle.command(Command::Order { size, count }, BY).await?;
+    let done = state.handle.command(Command::Order { size, count }, &by).await?;
     Ok(said(&fields.back, &done_words(&done)))
 }
 
 pub async fn cancel_order(
     State(state): State<WebState>,
+    By(by): By,
     Named(order): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let order = order_id(&order)?;
-    carry_out(&state, Command::CancelOrder { order }, &fields(sent)?).await
+    carry_out(&state, &by, Command::CancelOrder { order }, &fields(sent)?).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,13 +94,14 @@ pub struct MoveFields {
 
 pub async fn move_order(
     State(state): State<WebState>,
+    By(by): By,
     Named(order): Named,
     sent: Fields<MoveFields>,
 ) -> Answer {
     let order = order_id(&order)?;
     let fields = fields(sent)?;
     let to = place(fields.to.as_deref(), fields.before.as_deref())?;
-    carry_out(&state, Command::MoveOrder { order, to }, &Plain { back: fields.back }).await
+    carry_out(&state, &by, Command::MoveOrder { order, to }, &Plain { back: fields.back }).await
 }
 
 /// Where an order is to be put: a word, or the number of the order that it is to stand before.

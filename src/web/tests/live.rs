@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::site::{Site, ask};
+use crate::access::kept::{self, Token};
+use crate::access::secret::Secret;
+use crate::access::{AccessError, Role};
 use crate::domain::ids::SectorNumber;
 use crate::logs::{self, About, LineId};
 use crate::scheduler::Handle;
@@ -17,7 +20,7 @@ use crate::web::{WebState, live, router, show};
 
 struct Line {
     /// Its store is read.
-    _site: Site,
+    site: Site,
     state: WebState,
     views: watch::Sender<Arc<BoxView>>,
     changes: watch::Sender<u64>,
@@ -31,7 +34,7 @@ fn line() -> Line {
     let (changes, changed) = watch::channel(0);
     state.handle = Handle::new(ask, seen);
     state.changes = changed;
-    Line { _site: site, state, views, changes }
+    Line { site, state, views, changes }
 }
 
 /// The next message's name; none if the connection ended.
@@ -144,7 +147,7 @@ async fn a_renewal_is_made_once_for_all_who_ask_until_something_changes() {
     let router = router(line.state.clone());
     let first = renewed(&line, &router, "a=1", true).await;
     assert_eq!(renewed(&line, &router, "a=1", true).await, first);
-    assert_ne!(renewed(&line, &router, "a=2", true).await, first, "another person's page");
+    assert_eq!(renewed(&line, &router, "a=2", true).await, first, "who may the same sees the same");
     assert_ne!(renewed(&line, &router, "a=1", false).await, first, "a page that is opened");
     line.changes.send_modify(|count| *count += 1);
     assert_ne!(renewed(&line, &router, "a=1", true).await, first, "an old page");
@@ -165,6 +168,29 @@ async fn a_part_of_a_log_is_never_one_that_was_made_before_its_last_line() {
 }
 
 #[tokio::test]
+async fn what_was_made_for_an_operator_is_handed_to_no_viewer_and_no_stranger() {
+    let line = line();
+    let router = router(line.state.clone());
+    assert!(renewed(&line, &router, "a=1", true).await.contains("method=\"post\""));
+    let secret = Secret::draw();
+    let (name, role, digest) = ("wall".to_owned(), Role::Viewer, secret.digest());
+    let token = Token { name, role, digest, created: show::now(), expires: None };
+    let changed = kept::change::<(), AccessError>(line.site.dir.path(), |kept| {
+        kept.tokens.push(token);
+        Ok(())
+    });
+    changed.unwrap();
+    for (token, status) in [(secret.shown(), 200), ("forged", 401)] {
+        let request = ask("GET", "/").header("hx-request", "true");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert!(!String::from_utf8(body.to_vec()).unwrap().contains("method=\"post\""), "{token}");
+    }
+}
+
+#[tokio::test]
 async fn an_open_live_connection_does_not_hold_up_the_stop() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let line = line();
@@ -174,7 +200,8 @@ async fn an_open_live_connection_does_not_hold_up_the_stop() {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let served = tokio::spawn(crate::web::serve(listener, router(line.state.clone()), shutdown));
+    let served =
+        tokio::spawn(crate::web::serve(listener, None, router(line.state.clone()), shutdown));
     let mut browser = tokio::net::TcpStream::connect(address).await.unwrap();
     browser.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut head = [0; 12];
@@ -182,5 +209,5 @@ async fn an_open_live_connection_does_not_hold_up_the_stop() {
     assert_eq!(&head, b"HTTP/1.1 200");
     stop.send(()).unwrap();
     let bounded = tokio::time::timeout(Duration::from_secs(20), served).await;
-    bounded.expect("the stop waits for no browser").unwrap().unwrap();
+    bounded.expect("the stop waits for no browser").unwrap();
 }

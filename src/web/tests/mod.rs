@@ -1,5 +1,6 @@
 //! Every page from fixed states, made by folding real events, and parsed; the API; strangers.
 
+mod access;
 mod actions;
 mod api;
 mod hostile;

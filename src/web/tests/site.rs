@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use crate::config::{Loaded, Origin};
+use crate::access::Access;
+use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
@@ -37,9 +38,10 @@ use crate::scheduler::view::{
 use crate::storage::rate::RateLimit;
 use crate::storage::roots::Roots;
 use crate::store::{Batch, OpenOptions, Store};
+use crate::web::guard::Names;
 use crate::web::orphans::Orphans;
 use crate::web::show::now;
-use crate::web::{SectorPaths, StoredPaths, WebState, router};
+use crate::web::{Door, SectorPaths, StoredPaths, WebState, router};
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 
@@ -63,10 +65,11 @@ pub struct Site {
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
+    pub access: Arc<Access>,
     clock: Timestamp,
     store: Store,
     pub logs: Logs,
-    _dir: TempDir,
+    pub dir: TempDir,
 }
 
 /// An answer, read to its end.
@@ -123,7 +126,8 @@ impl Site {
             clock: Timestamp(now().0 - 23 * 3_600_000),
             store,
             logs: Logs::open(&dir.path().join("logs"), MINER).unwrap(),
-            _dir: dir,
+            access: Arc::new(Access::open(dir.path(), "127.0.0.1:3456".parse().unwrap()).unwrap()),
+            dir,
         }
     }
 
@@ -336,7 +340,10 @@ impl Site {
             log: LogFilter::of_nothing(),
             notify: Notify::default(),
             clock: Arc::new(now),
+            tls: None,
         };
+        let config = Config { hosts: vec!["box.lab".into()], ..built_in() };
+        let access = Arc::clone(&self.access);
         let state = WebState {
             handle,
             reader: self.store.reader(),
@@ -348,7 +355,8 @@ impl Site {
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(loaded),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
-            listen: "127.0.0.1:3456".parse().unwrap(),
+            names: Names::of(&config),
+            door: Door::new(access, config.listen.port(), false),
             reload: Reload::new(parts, loaded_sender),
             logs: self.logs.clone(),
         };
@@ -441,7 +449,7 @@ fn paths(sector: &Sector) -> SectorPaths {
 }
 
 /// The configuration that is used where there is no file.
-fn built_in() -> crate::config::Config {
+pub fn built_in() -> crate::config::Config {
     let none: [(std::ffi::OsString, std::ffi::OsString); 0] = [];
     crate::config::Config::load(None, none, std::path::Path::new("/nowhere")).expect("it is tested")
 }
