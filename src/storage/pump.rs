@@ -88,6 +88,8 @@ pub fn pump_around_holes(
             moved(length).map_err(PumpError::Read)?;
         }
         let hole = next(from, Next::Hole(at), total, total).map_err(PumpError::Read)?;
+        // One that is told to begin here after all is read like data: it has to get on.
+        let hole = if hole > at { hole } else { total };
         from.seek(SeekFrom::Start(at)).map_err(PumpError::Read)?;
         to.seek(SeekFrom::Start(at)).map_err(PumpError::Write)?;
         let part = &mut from.take(hole.saturating_sub(at));
