@@ -23,6 +23,8 @@ mod real_copy;
 #[cfg(test)]
 mod real_layers;
 #[cfg(test)]
+mod real_porep;
+#[cfg(test)]
 mod real_sector;
 #[cfg(test)]
 mod real_tree_d;

@@ -21,8 +21,12 @@ pub struct Bench {
 }
 
 pub fn bench(number: u64) -> Bench {
+    bench_of(Porep::Interactive, number)
+}
+
+pub fn bench_of(porep: Porep, number: u64) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let job = job_in(dir.path(), number, SectorSize::KiB2);
+    let job = Job { porep, ..job_in(dir.path(), number, SectorSize::KiB2) };
     Bench { _dir: dir, job, ticket: ticket(1) }
 }
 
@@ -82,7 +86,7 @@ impl Bench {
     }
 
     /// What P5 takes: `p_aux`, tree-r-last and the replica, in another place.
-    fn stored_copy(&self) -> (tempfile::TempDir, StoredCopy) {
+    pub fn stored_copy(&self) -> (tempfile::TempDir, StoredCopy) {
         let dir = tempfile::tempdir().unwrap();
         let copy = StoredCopy {
             id: self.job.id,
