@@ -75,9 +75,10 @@ impl SealStatement {
         SealKind::new(self.size, self.porep)
     }
 
-    /// The seed as a proof is bound to it: zeros where there is none.
+    /// The seed as the proofs library takes it. Where there is none it uses none, and C2 refuses
+    /// zeros all the same (`filecoin_proofs::seal_commit_phase2_circuit_proofs`): any other value.
     pub fn seed_value(&self) -> Bytes32 {
-        self.seed.map_or(Bytes32([0; 32]), |seed| seed.value)
+        self.seed.map_or(Bytes32([1; 32]), |seed| seed.value)
     }
 }
 

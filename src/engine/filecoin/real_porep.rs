@@ -4,11 +4,14 @@
 use std::fs;
 use std::time::Instant;
 
-use filecoin_proofs_api::seal::{SealCommitPhase1Output, VanillaSealProof};
+use filecoin_proofs_api::RegisteredAggregationProof;
+use filecoin_proofs_api::seal::{
+    SealCommitPhase1Output, SealCommitPhase2Output, VanillaSealProof, aggregate_seal_commit_proofs,
+};
 
 use super::outputs::{self, Binding};
 use super::real_sector::{Bench, bench, bench_of, seed, spoil, truncate};
-use super::{FilecoinEngine, Hooks, prove, replicate, stored};
+use super::{FilecoinEngine, Hooks, prove, registered, replicate, stored};
 use crate::domain::failure::Class;
 use crate::domain::ids::SealProof;
 use crate::domain::layout::{CacheFile, cache_files, dropped_with_p2};
@@ -27,12 +30,14 @@ impl Bench {
         self.cached(&CacheFile::SyntheticProofs.name(self.job.size))
     }
 
+    fn vanilla_proofs(&self) -> SealCommitPhase1Output {
+        let binding = Binding::of(&self.job, &self.ticket);
+        outputs::look_up(&self.job.cache, outputs::C1, &binding).unwrap()
+    }
+
     /// How many challenges the vanilla proofs on disk answer, by partition.
     fn answered(&self) -> Vec<usize> {
-        let binding = Binding::of(&self.job, &self.ticket);
-        let output: SealCommitPhase1Output =
-            outputs::look_up(&self.job.cache, outputs::C1, &binding).unwrap();
-        match output.vanilla_proofs {
+        match self.vanilla_proofs().vanilla_proofs {
             VanillaSealProof::StackedDrg2KiBV1(parts) => parts.iter().map(Vec::len).collect(),
             _ => panic!("another size"),
         }
@@ -114,6 +119,7 @@ fn a_non_interactive_sector_is_challenged_by_itself_thirteen_times_as_often() {
     assert_eq!(statement.seed, None);
     prove::prove_vanilla(&bench.job, &statement).unwrap();
     assert_eq!(bench.answered(), [2; 13]);
+    assert_ne!(bench.vanilla_proofs().seed, [0; 32], "C2 would refuse it");
     // Nothing else enters: made again it is the same, byte for byte.
     let first = fs::read(bench.cached(outputs::C1)).unwrap();
     prove::prove_vanilla(&bench.job, &statement).unwrap();
@@ -186,4 +192,39 @@ fn a_non_interactive_sector_ends_with_an_aggregate_that_verifies() {
     assert!(!prove::verify(&statement, &SealProof(vec![0; 192])).unwrap());
     assert!(!prove::verify(&statement, &SealProof(vec![])).unwrap());
     drop(bench);
+}
+
+/// A SNARK as the library writes one: the generators of the curve's groups, which prove nothing.
+fn points_that_prove_nothing() -> Vec<u8> {
+    const G1: &str = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac58\
+                      6c55e83ff97a1aeffb3af00adb22c6bb";
+    const G2: &str = "93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049\
+                      334cf11213945d57e5ac7d055d042b7e024aa2b2f08f0a91260805272dc51051\
+                      c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8";
+    [G1, G2, G1].into_iter().flat_map(|point| hex::decode(point).unwrap()).collect()
+}
+
+/// All of C2 but its SNARKs: the keys are found and fit each other, and what is aggregated is read
+/// and judged.
+#[test]
+#[ignore = "needs the 2 KiB parameters' verifying key; seconds"]
+fn an_aggregate_of_what_proves_nothing_is_made_read_and_refused() {
+    let bench = bench_of(Porep::NonInteractive, 30);
+    let engine = FilecoinEngine::new(bench.job.kind(), Hooks::default());
+    engine.await_parameters(bench.job.kind()).unwrap();
+    bench.label();
+    let commitments = bench.replicate();
+    let statement = bench.statement(commitments);
+    let snarks = SealCommitPhase2Output { proof: points_that_prove_nothing().repeat(13) };
+    let aggregate = aggregate_seal_commit_proofs(
+        registered::seal_proof(bench.job.kind()),
+        RegisteredAggregationProof::SnarkPackV2,
+        &[commitments.comm_r.0.0],
+        &[statement.seed_value().0],
+        &[snarks],
+    )
+    .unwrap();
+    println!("{} bytes", aggregate.len());
+    assert!(!engine.verify_seal(&statement, &SealProof(aggregate.clone())).unwrap());
+    assert!(!engine.verify_seal(&statement, &SealProof(aggregate[..99].to_vec())).unwrap());
 }
