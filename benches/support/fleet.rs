@@ -17,6 +17,7 @@ use sealbox::domain::isolation::Isolation;
 use sealbox::domain::needs::Needs;
 use sealbox::domain::order::AutoPledge;
 use sealbox::domain::phase::Phase;
+use sealbox::domain::porep::Porep;
 use sealbox::domain::sector::{Commitments, StoredAt};
 use sealbox::domain::units::{ByteSize, SectorSize, Timestamp};
 use sealbox::notify::Notify;
@@ -183,6 +184,7 @@ fn settings() -> Settings {
     Settings {
         miner: ActorId(1000),
         sector_size: SectorSize::KiB2,
+        porep: Porep::Interactive,
         simulated: true,
         limits: Limits {
             max_outstanding: [(SectorSize::KiB2, 10_000)].into(),

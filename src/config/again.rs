@@ -93,6 +93,7 @@ impl Config {
             notes,
             miner,
             sector_size,
+            porep,
             data_dir,
             scratch,
             storage,
@@ -128,6 +129,7 @@ impl Config {
         changes.take("log", &mut with.log, log);
         changes.leave("miner", &self.miner, &miner);
         changes.leave("sector_size", &self.sector_size, &sector_size);
+        changes.leave("porep", &self.porep, &porep);
         changes.leave("data_dir", &self.data_dir, &data_dir);
         changes.leave("scratch", &self.scratch, &scratch);
         changes.leave("storage", &self.storage, &storage);
@@ -156,6 +158,7 @@ mod tests {
     const OTHERWISE: &str = r#"
         miner = "t02000"
         sector_size = "8MiB"
+        porep = "synthetic"
         data_dir = "/d"
         copy_limit_mb_per_sec = 7
         scratch_keep_free_mib = 7
@@ -201,6 +204,7 @@ mod tests {
         let needs_restart = [
             "miner",
             "sector_size",
+            "porep",
             "data_dir",
             "scratch",
             "storage",

@@ -32,6 +32,7 @@ use crate::domain::isolation::Isolation;
 use crate::domain::needs::Need;
 use crate::domain::order::AutoPledge;
 use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::{ByteSize, SectorSize};
 
 pub use again::{Changes, Loaded, Origin};
@@ -50,6 +51,8 @@ pub struct Config {
     pub miner: ActorId,
     /// The size of a sector when an order names none.
     pub sector_size: SectorSize,
+    /// How sectors that are issued from now on are proven.
+    pub porep: Porep,
     /// The box's own state: journal, database, logs.
     pub data_dir: PathBuf,
     /// Where sectors are sealed. The fleet's `local_dir`.
@@ -101,6 +104,11 @@ impl Config {
     /// Where this machine reaches the page.
     pub fn url(&self) -> String {
         Web::url(self.listen, &self.hosts, self.tls.is_some())
+    }
+
+    /// What a sector is when an order names no size.
+    pub fn kind(&self) -> SealKind {
+        SealKind::new(self.sector_size, self.porep)
     }
 }
 

@@ -16,6 +16,7 @@ use super::{Config, Source, WorkerGroup, machine};
 use crate::domain::ids::ActorId;
 use crate::domain::order::{AutoPledge, ORDER_LIMIT};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::units::SectorSize;
 
 /// A lab's miner, if none is named.
@@ -49,6 +50,7 @@ pub fn config(
         source,
         miner: miner(root, &mut notes),
         sector_size: sector_size(root),
+        porep: porep(root),
         data_dir,
         scratch,
         storage,
@@ -130,6 +132,11 @@ fn sector_size(root: &Table) -> SectorSize {
         names.map(|name| format!("{name:?}")).join(", ")
     );
     root.parsed("sector_size", &expected, &names).map_or(SectorSize::KiB2, |got| got.value)
+}
+
+fn porep(root: &Table) -> Porep {
+    let choices = Porep::ALL.map(|porep| (porep.name(), porep));
+    root.choice("porep", &choices).map_or(Porep::Interactive, |got| got.value)
 }
 
 struct Directories {

@@ -35,7 +35,7 @@ impl For {
 pub fn checks(config: &Config) -> Vec<Check> {
     let size = config.sector_size;
     let needs = needs(config);
-    let scratch = needs.scratch(size);
+    let scratch = needs.scratch(config.kind());
     let stored = needs.stored(size);
     let mut checks = Vec::new();
     checks.extend(directory(For::Data, &config.data_dir, DATA_ROOM));

@@ -14,6 +14,7 @@ pub mod phase;
 pub mod pipeline;
 #[cfg(test)]
 pub mod planted;
+pub mod porep;
 pub mod progress;
 pub mod sector;
 pub mod task;

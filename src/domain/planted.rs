@@ -40,6 +40,8 @@ pub enum Bug {
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
     DeletesBeforeRecord,
+    /// P2 drops the layers before anything stands for them.
+    DropsUnanswered,
     /// `Core::new` leaves the damaged finished sectors out.
     DamageForgotten,
     /// `pipeline::checked` keeps the fault of a copy that is proven again.
@@ -55,7 +57,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -73,6 +75,7 @@ impl Bug {
         Self::ReservesNothing,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
+        Self::DropsUnanswered,
         Self::DamageForgotten,
         Self::DamageStays,
         Self::IssuesByNumber,

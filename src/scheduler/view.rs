@@ -11,6 +11,7 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::Sector;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{ByteSize, SectorSize, Seq, Timestamp};
@@ -25,6 +26,8 @@ pub struct BoxView {
     pub simulated: bool,
     pub miner: ActorId,
     pub sector_size: SectorSize,
+    /// What a sector that is issued now would be.
+    pub porep: Porep,
     pub counts: Counts,
     pub finished: u64,
     pub given_up: u64,

@@ -12,6 +12,7 @@ pub mod orphans;
 mod pump;
 pub mod rate;
 pub mod roots;
+pub mod shrink;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

@@ -16,6 +16,7 @@ use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, Sec
 use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Stamp};
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 
@@ -192,6 +193,7 @@ impl World {
                     data: Data::CommittedCapacity,
                     order,
                     simulated: salt.is_multiple_of(2),
+                    porep: Porep::ALL[(salt / 8) as usize % Porep::ALL.len()],
                 },
             },
             (None, _) => self.order_another(salt),

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 
 use super::offer::Offers;
 use super::show::{self, Markup};
-use super::strip::{Cell, strip};
+use super::strip::{Cell, strip, waits_for_seed};
 use super::{WebState, words};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
@@ -19,11 +19,13 @@ use crate::engine::ParametersState;
 use crate::scheduler::view::{DiskRole, DiskView, ThrottleView};
 use crate::worker::progress::Reported;
 
-/// A sector's seven cells.
+/// A sector's cells.
 #[derive(Debug, Clone, Template)]
 #[template(path = "parts/strip.html")]
 pub struct Strip {
     pub cells: Vec<Cell>,
+    /// Whether one of them is the seed's.
+    pub seeded: bool,
     pub now: Timestamp,
 }
 
@@ -31,7 +33,7 @@ impl HtmlSafe for Strip {}
 
 impl Strip {
     pub fn of(sector: &Sector, now: Timestamp, reported: &Reported) -> Self {
-        Self { cells: strip(sector, reported), now }
+        Self { cells: strip(sector, reported), seeded: waits_for_seed(sector), now }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 use crate::engine::{EngineKind, ParametersState};
@@ -30,6 +31,8 @@ pub struct Status {
     pub at: String,
     pub miner: String,
     pub sector_size: &'static str,
+    /// What a sector that is issued now would be.
+    pub porep: Porep,
     pub engine: EngineKind,
     pub simulated: bool,
     pub counts: Counts,
@@ -116,6 +119,7 @@ impl Status {
             at: rfc3339(view.at),
             miner: view.miner.to_string(),
             sector_size: view.sector_size.name(),
+            porep: view.porep,
             engine: state.engine.kind(),
             simulated: view.simulated,
             counts: view.counts,

@@ -14,7 +14,8 @@ use super::{SectorPaths, WebState, words};
 use crate::domain::event::{Entry, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::phase::Phase;
-use crate::domain::sector::{Commit, PreCommit, Sector};
+use crate::domain::porep::Porep;
+use crate::domain::sector::{Challenge, Commit, PreCommit, Sector};
 use crate::domain::times::Usual;
 use crate::storage::orphans::Orphan;
 
@@ -116,6 +117,7 @@ pub struct SectorDetail {
     pub size: &'static str,
     pub sector_size_bytes: u64,
     pub simulated: bool,
+    pub porep: Porep,
     pub state: &'static str,
     pub ticket: Option<String>,
     pub ticket_epoch: Option<u64>,
@@ -169,17 +171,18 @@ pub struct HistoryLine {
 impl SectorDetail {
     pub fn of(state: &WebState, sector: &Sector, history: &[Entry]) -> Self {
         let stage = &sector.stage;
-        let seed = stage.challenge().map(|challenge| &challenge.seed);
+        let seed = stage.challenge().and_then(Challenge::seed);
         let commitments = stage.replica().map(|replica| &replica.commitments);
         let tasks = Phase::ALL.into_iter().filter_map(|phase| TaskRow::of(sector, phase));
         Self {
-            seal_proof: state.engine.seal_proof_name(sector.size),
+            seal_proof: state.engine.seal_proof_name(sector.kind()),
             miner: sector.id.miner.to_string(),
             number: sector.id.number.0,
             prover_id: hex::encode(sector.id.miner.prover_id()),
             size: sector.size.name(),
             sector_size_bytes: sector.size.bytes(),
             simulated: sector.simulated,
+            porep: sector.porep,
             state: stage.name(),
             ticket: stage.ticket().map(|ticket| ticket.value.to_string()),
             ticket_epoch: stage.ticket().map(|ticket| ticket.epoch.0),

@@ -25,6 +25,7 @@ use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinishe
 use crate::storage::disk;
 use crate::storage::rate::RateLimit;
 use crate::storage::roots::Roots;
+use crate::storage::shrink::drop_what_is_answered;
 use crate::storage::transfer::{ToStore, copy_sector};
 use crate::within::{ANSWER_LIMIT, hung, within};
 use tokio::sync::watch;
@@ -75,6 +76,7 @@ pub fn run_phase(
             let row = tools.progress.begin(sector.id.number, Phase::P2);
             let replicate = || tools.engine.replicate(&job, ticket);
             let commitments = trees::beside(&job.cache, job.size, &row, replicate)?;
+            drop_what_is_answered(&tools.scratch, sector.id, sector.kind(), &commitments, record)?;
             Ok(Output::P2 { commitments })
         }
         (Phase::P3, Stage::P3 { challenge, .. }) => {
@@ -125,6 +127,7 @@ fn job(tools: &Tools, sector: &Sector, stop: &Stop) -> Job {
     Job {
         id: sector.id,
         size: sector.size,
+        porep: sector.porep,
         data: sector.data,
         cache: tools.scratch.cache_dir(sector.id),
         shared: tools.scratch.shared_dir(),
@@ -137,8 +140,9 @@ fn statement(sector: &Sector, challenge: &Challenge) -> SealStatement {
     SealStatement {
         id: sector.id,
         size: sector.size,
+        porep: sector.porep,
         ticket: challenge.replica.ticket,
-        seed: challenge.seed,
+        seed: challenge.seed(),
         commitments: challenge.replica.commitments,
     }
 }

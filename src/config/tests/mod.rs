@@ -235,3 +235,16 @@ fn json_shows_values_in_the_files_units() {
     assert_eq!(json["engine"]["simulated"]["durations_ms"]["P6"], 100);
     assert_eq!(json["workers"][0]["wait_sec"], 60);
 }
+
+#[test]
+fn the_kind_of_porep_is_interactive_unless_another_is_named() {
+    assert_eq!(parse("").unwrap().porep, Porep::Interactive);
+    for porep in Porep::ALL {
+        let text = format!("porep = \"{porep}\"");
+        assert_eq!(parse(&text).unwrap().porep, porep);
+    }
+    let (config, _) = parse_with("", &[("SEALBOX_POREP", "synthetic")]).unwrap();
+    assert_eq!(config.porep, Porep::Synthetic);
+    let refusal = parse("porep = \"noninteractive\"").unwrap_err().to_string();
+    assert!(refusal.contains("\"non-interactive\""), "{refusal}");
+}

@@ -11,6 +11,8 @@ use crate::domain::needs::{Cores, Machine, Need, Needs};
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::SealKind;
+use crate::domain::sector::Sector;
 use crate::domain::units::{ByteSize, SectorSize};
 
 /// What tasks are measured against. The default is no limit.
@@ -22,7 +24,7 @@ pub struct Bounds {
     /// None: not limited.
     pub scratch: Option<Arc<Room>>,
     /// What runs now.
-    pub running: Vec<(SectorNumber, SectorSize, Phase)>,
+    pub running: Vec<(SectorNumber, SealKind, Phase)>,
 }
 
 /// The scratch, as last looked at.
@@ -34,6 +36,25 @@ pub struct Room {
     pub held: BTreeMap<SectorNumber, ByteSize>,
     /// Sizes whose shared files are there.
     pub shared: BTreeSet<SectorSize>,
+}
+
+/// A sector in flight, as far as the scratch is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Making {
+    kind: SealKind,
+    /// P2 is behind it: it will not hold more again than what is left then.
+    replicated: bool,
+}
+
+impl Making {
+    pub fn of(sector: &Sector) -> Self {
+        Self { kind: sector.kind(), replicated: sector.is_replicated() }
+    }
+
+    /// One that is not issued yet.
+    pub fn to_begin(kind: SealKind) -> Self {
+        Self { kind, replicated: false }
+    }
 }
 
 /// What a task waits for although a worker is free.
@@ -107,23 +128,18 @@ impl<'a> Left<'a> {
     pub fn of(bounds: &'a Bounds) -> Self {
         let room = bounds.scratch.as_ref().map(|room| room.free.0);
         let mut left = Self { bounds, machine: bounds.machine, pool_taken: false, room };
-        for (number, size, phase) in &bounds.running {
-            left.deduct(bounds.needs.of(*size, *phase));
-            left.write(bounds.still_to_write(*number, *size, *phase));
+        for (number, kind, phase) in &bounds.running {
+            left.deduct(bounds.needs.of(*kind, *phase));
+            left.write(bounds.still_to_write(*number, *kind, *phase));
         }
         left
     }
 
     /// Takes what the task needs. If it does not fit, that is kept for it all the same: else what
     /// needs less and is less urgent would take it away again and again.
-    pub fn take(
-        &mut self,
-        number: SectorNumber,
-        size: SectorSize,
-        phase: Phase,
-    ) -> Result<(), Wait> {
-        let need = self.bounds.needs.of(size, phase);
-        let writes = self.bounds.still_to_write(number, size, phase);
+    pub fn take(&mut self, number: SectorNumber, kind: SealKind, phase: Phase) -> Result<(), Wait> {
+        let need = self.bounds.needs.of(kind, phase);
+        let writes = self.bounds.still_to_write(number, kind, phase);
         let wait = self.lacks(need).or_else(|| self.lacks_room(writes));
         self.deduct(need);
         self.write(writes);
@@ -173,33 +189,39 @@ impl<'a> Left<'a> {
 impl Bounds {
     /// What this phase's attempt may still add to what the sector holds of the scratch. P1 leaves
     /// room for P2: a disk that is full in between would hold half-made sectors only.
-    fn still_to_write(&self, number: SectorNumber, size: SectorSize, phase: Phase) -> u64 {
+    fn still_to_write(&self, number: SectorNumber, kind: SealKind, phase: Phase) -> u64 {
         match phase {
-            Phase::P1 | Phase::P2 => self.reserved(number, size),
+            Phase::P1 | Phase::P2 => self.reserved(number, Making::to_begin(kind)),
             Phase::P3 | Phase::P4 | Phase::P5 | Phase::P6 => 0,
         }
     }
 
     /// What is reserved for a sector that is being made: its most, net of what it holds.
-    pub fn reserved(&self, number: SectorNumber, size: SectorSize) -> u64 {
+    pub fn reserved(&self, number: SectorNumber, making: Making) -> u64 {
         let held = self.scratch.as_ref().and_then(|room| room.held.get(&number));
-        self.most(size).saturating_sub(held.map_or(0, |held| held.0))
+        self.most(making).saturating_sub(held.map_or(0, |held| held.0))
     }
 
-    /// The most that a sector will hold by itself.
-    pub fn most(&self, size: SectorSize) -> u64 {
-        let shares = self.scratch.as_ref().is_some_and(|room| room.shared.contains(&size));
-        let shared = if shares { self.needs.shared(size).0 } else { 0 };
-        self.needs.scratch(size).0.saturating_sub(shared)
+    /// The most that a sector will hold by itself from now on.
+    pub fn most(&self, Making { kind, replicated }: Making) -> u64 {
+        let (most, after_p2) = (self.needs.scratch(kind), self.needs.scratch_after_p2(kind));
+        // What is dropped with P2 may be gone by the last look at the disk, or not yet: what is
+        // left is the bound of both. Where nothing is dropped, tree-d may still be a link.
+        if replicated && after_p2 < most {
+            return after_p2.0;
+        }
+        let shares = self.scratch.as_ref().is_some_and(|room| room.shared.contains(&kind.size));
+        let shared = if shares { self.needs.shared(kind.size).0 } else { 0 };
+        most.0.saturating_sub(shared)
     }
 
     /// What is neither used nor reserved, with these sectors still being made; none: not limited.
     pub(super) fn unreserved(
         &self,
-        making: impl Iterator<Item = (SectorNumber, SectorSize)>,
+        making: impl Iterator<Item = (SectorNumber, Making)>,
     ) -> Option<u64> {
         let free = self.scratch.as_ref()?.free.0;
-        let reserved = making.map(|(number, size)| self.reserved(number, size)).sum();
+        let reserved = making.map(|(number, making)| self.reserved(number, making)).sum();
         #[cfg(test)]
         let reserved = if planted(Bug::ReservesNothing) { 0 } else { reserved };
         Some(free.saturating_sub(reserved))

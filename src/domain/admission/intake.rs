@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Admitted, Capacity, Queue, Start, Wait};
+use super::{Admitted, Capacity, Making, Queue, Start, Wait};
 use crate::domain::order::Orders;
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::SealKind;
 use crate::domain::units::{ByteSize, SectorSize, Timestamp};
 
 /// The storage, as last looked at.
@@ -40,7 +41,7 @@ pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitt
         .as_ref()
         .zip(shelves.as_ref())
         .and_then(|(until, shelves)| shelves.lack(until.size, capacity));
-    if let Some(sector) = queue.cramped.keys().next() {
+    if let Some(sector) = queue.cramped.first() {
         admitted.intake = Some(Wait::FullDisk { sector: *sector });
         return;
     }
@@ -122,7 +123,8 @@ impl<'a> Gate<'a> {
         if *held >= limit || self.in_all >= limit_in_all || self.waiting >= self.take_up {
             return Err(None);
         }
-        let need = ByteSize(self.capacity.bounds.most(size));
+        let kind = SealKind::new(size, self.capacity.porep);
+        let need = ByteSize(self.capacity.bounds.most(Making::to_begin(kind)));
         if let Some(free) = self.room.filter(|free| need.0 > *free) {
             // Kept for it: a smaller size that fits would take it away for ever.
             self.room = Some(0);

@@ -17,24 +17,25 @@ use super::order::Orders;
 use super::phase::{PerPhase, Phase};
 #[cfg(test)]
 use super::planted::{Bug, planted};
+use super::porep::{Porep, SealKind};
 use super::sector::{Copying, Sector, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 use fit::Left;
 
-pub use fit::{Bounds, Room, Wait};
+pub use fit::{Bounds, Making, Room, Wait};
 pub use intake::{Stores, UntilFull};
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
 /// decision costs what it starts and not what there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Queue {
-    ready: PerPhase<BTreeMap<SectorNumber, SectorSize>>,
+    ready: PerPhase<BTreeMap<SectorNumber, SealKind>>,
     /// Failed attempts that are tried again, by when.
-    later: BTreeMap<(Timestamp, Phase, SectorNumber), SectorSize>,
+    later: BTreeMap<(Timestamp, Phase, SectorNumber), SealKind>,
     /// Sectors in flight: the scratch is reserved for them.
-    making: BTreeMap<SectorNumber, SectorSize>,
+    making: BTreeMap<SectorNumber, Making>,
     /// Sectors that met a full disk and try again when there is room.
-    cramped: BTreeMap<SectorNumber, SectorSize>,
+    cramped: BTreeSet<SectorNumber>,
     outstanding: BTreeMap<SectorSize, u64>,
     /// Those whose copy is not in storage yet.
     uncopied: BTreeMap<SectorSize, u64>,
@@ -82,8 +83,8 @@ impl Queue {
     }
 
     /// Sectors that the scratch is reserved for.
-    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, SectorSize)> + '_ {
-        self.making.iter().map(|(number, size)| (*number, *size))
+    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, Making)> + '_ {
+        self.making.iter().map(|(number, making)| (*number, *making))
     }
 
     /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
@@ -121,9 +122,13 @@ impl Queue {
         }
         // P2 is the last phase that adds to the scratch, and P6 only takes away. But the disk was
         // looked at before that, perhaps: the reservation ends when nothing of the sector is left.
-        put(&mut self.making, number, sector.size, add);
+        put(&mut self.making, number, Making::of(sector), add);
         if waits_for_space(sector) {
-            put(&mut self.cramped, number, sector.size, add);
+            if add {
+                self.cramped.insert(number);
+            } else {
+                self.cramped.remove(&number);
+            }
         }
         match &sector.stage {
             Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
@@ -150,13 +155,13 @@ impl Queue {
                     step(&mut counts.queued, add);
                     match not_before {
                         _ if !startable => {}
-                        None => put(&mut self.ready[phase], number, sector.size, add),
-                        Some(at) => put(&mut self.later, (*at, phase, number), sector.size, add),
+                        None => put(&mut self.ready[phase], number, sector.kind(), add),
+                        Some(at) => put(&mut self.later, (*at, phase, number), sector.kind(), add),
                     }
                 }
                 #[cfg(test)]
                 Work::Running { .. } if planted(Bug::DoubleStart) => {
-                    put(&mut self.ready[phase], number, sector.size, add);
+                    put(&mut self.ready[phase], number, sector.kind(), add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -169,9 +174,9 @@ fn step(count: &mut u64, add: bool) {
     *count = if add { *count + 1 } else { count.saturating_sub(1) };
 }
 
-fn put<K: Ord>(map: &mut BTreeMap<K, SectorSize>, key: K, size: SectorSize, add: bool) {
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V, add: bool) {
     if add {
-        map.insert(key, size);
+        map.insert(key, value);
     } else {
         map.remove(&key);
     }
@@ -224,6 +229,8 @@ pub struct Capacity {
     pub intake_open: bool,
     /// What is ordered by itself; none: nothing.
     pub until_full: Option<UntilFull>,
+    /// What a sector that is issued now would be.
+    pub porep: Porep,
     pub bounds: Bounds,
     /// Phases that may not start now: what they need is still being made.
     pub held: BTreeSet<Phase>,
@@ -287,13 +294,13 @@ fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admi
             .iter()
             .take_while(|((at, _, _), _)| *at <= now)
             .filter(|((_, of, _), _)| *of == phase)
-            .map(|((_, _, number), size)| (number, size));
+            .map(|((_, _, number), kind)| (number, kind));
         // A map keeps the oldest sector first.
         let startable = |sector: &SectorNumber| !capacity.held_tasks.contains(&(phase, *sector));
         let ready = queue.ready[phase].iter().chain(due).filter(|(sector, _)| startable(sector));
-        for (&sector, &size) in ready {
+        for (&sector, &kind) in ready {
             let Some(group) = group_for(phase, capacity, &free) else { break };
-            match left.take(sector, size, phase) {
+            match left.take(sector, kind, phase) {
                 Ok(()) => {
                     free[group] -= 1;
                     admitted.starts.push(Start::Task { sector, phase, group });

@@ -4,18 +4,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::FilecoinEngine;
 use super::real_sector::{spoil, ticket, truncate};
-use super::{FilecoinEngine, Hooks};
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, Bytes32, CommR, OrderId, SealProof, SectorId, SectorNumber};
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::PerPhase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{
-    Challenge, Commit, Data, PreCommit, Replica, Sealed, Sector, Seed, Stage, StoredAt, TaskRecord,
+    Challenge, Commit, Data, Drawn, PreCommit, Replica, Sealed, Sector, Seed, Stage, StoredAt,
+    TaskRecord,
 };
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::Job;
@@ -52,11 +54,7 @@ impl Lab {
             stored_in: &stored_in,
         };
         let (roots, _) = Roots::open(&places, Timestamp(1)).unwrap();
-        let engine = FilecoinEngine {
-            size: SIZE,
-            hooks: Hooks::default(),
-            parameters: Some(Mutex::default()),
-        };
+        let engine = FilecoinEngine::with_ready_parameters();
         let tools = Tools {
             engine: Arc::new(engine),
             claims: Claims::open(&data_dir).unwrap(),
@@ -94,6 +92,7 @@ fn seal(tools: &Tools) -> Sector {
     let job = Job {
         id: ID,
         size: SIZE,
+        porep: Porep::Interactive,
         data: Data::CommittedCapacity,
         cache,
         shared: tools.scratch.shared_dir(),
@@ -116,7 +115,8 @@ fn seal(tools: &Tools) -> Sector {
     .unwrap();
     let pre_commit = PreCommit { message: "m".into(), epoch: Epoch(8), seed_epoch: Epoch(20) };
     let seed = Seed { epoch: Epoch(20), value: Bytes32([9; 32]) };
-    let challenge = Challenge { replica: Replica { ticket, commitments }, pre_commit, seed };
+    let drawn = Some(Drawn { pre_commit, seed });
+    let challenge = Challenge { replica: Replica { ticket, commitments }, drawn };
     finished(Sealed {
         challenge,
         proof: SealProof(vec![0; 192]),
@@ -133,6 +133,7 @@ fn finished(sealed: Sealed) -> Sector {
         data: Data::CommittedCapacity,
         order: OrderId(0),
         simulated: false,
+        porep: Porep::Interactive,
         created: at,
         updated: at,
         seq: Seq(1),

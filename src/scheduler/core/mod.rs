@@ -320,6 +320,7 @@ impl Core {
             max_outstanding_in_all: self.settings.limits.max_outstanding_in_all,
             intake_open: !self.box_state.intake_paused,
             until_full: self.until_full(),
+            porep: self.settings.porep,
             bounds: self.bounds(),
             held: self.held_phases(),
             held_tasks: self.held_tasks(),
@@ -329,7 +330,7 @@ impl Core {
     fn bounds(&self) -> Bounds {
         let running = |worker: &Worker| {
             let Doing { sector, phase, .. } = worker.doing?;
-            Some((sector, self.sectors.get(&sector)?.size, phase))
+            Some((sector, self.sectors.get(&sector)?.kind(), phase))
         };
         Bounds {
             needs: self.settings.limits.needs.clone(),
@@ -346,6 +347,7 @@ impl Core {
             data: Data::CommittedCapacity,
             order,
             simulated: self.settings.simulated,
+            porep: self.settings.porep,
         };
         self.must_happen(self.box_state.next_sector(), issued, now);
     }

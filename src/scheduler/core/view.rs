@@ -22,6 +22,7 @@ impl Core {
             simulated: self.settings.simulated,
             miner: self.settings.miner,
             sector_size: self.settings.sector_size,
+            porep: self.settings.porep,
             counts: *self.queue.counts(),
             finished: self.finished,
             given_up: self.given_up,
@@ -74,7 +75,7 @@ impl Core {
     /// What sectors in flight may still add to the scratch.
     fn reserved(&self) -> Option<u64> {
         let bounds = self.room.as_ref().map(|_| self.bounds())?;
-        Some(self.queue.making().map(|(number, size)| bounds.reserved(number, size)).sum())
+        Some(self.queue.making().map(|(number, making)| bounds.reserved(number, making)).sum())
     }
 
     /// What runs comes first: where many wait, it would not be seen otherwise.

@@ -6,12 +6,14 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::units::ByteSize;
 
-use super::history::History;
+use super::history::{History, Known};
 use super::violation::{Violation, broken, ensure};
 
 pub const LAYERS: &str = "layers";
 pub const REPLICA: &str = "replica";
 pub const VANILLA: &str = "vanilla";
+/// The synthetic proofs: what stands for the layers, made and checked.
+pub const ANSWERS: &str = "answers";
 /// A copy that is not whole: it lies in storage, and belongs to a sector that was given up.
 pub const PARTIAL_COPY: &str = "partial copy";
 
@@ -46,6 +48,12 @@ pub const SECTOR: ByteSize = ByteSize(256 << 10);
 fn bytes(file: &str) -> u64 {
     let large = [(LAYERS, SECTOR.0 * 3 / 4), (REPLICA, SECTOR.0 / 4)];
     large.into_iter().find(|(name, _)| *name == file).map_or(0, |(_, bytes)| bytes)
+}
+
+fn on_record(number: SectorNumber, known: &Known, file: &str) -> Result<(), Violation> {
+    ensure(known.deleted.contains(file), "I4", || {
+        format!("sector {number}: {file} deleted before its deletion is on record")
+    })
 }
 
 #[derive(Debug, Default)]
@@ -90,9 +98,7 @@ impl Disk {
         ensure(replaceable || known.given_up, "I4", || {
             format!("sector {number}: {file} deleted, and the stored copy is not proven: {files:?}")
         })?;
-        ensure(known.deleted.contains(file), "I4", || {
-            format!("sector {number}: {file} deleted before its deletion is on record")
-        })?;
+        on_record(number, known, file)?;
         ensure(known.running.iter().all(|phase| *phase == Phase::P6), "I4", || {
             format!("sector {number}: {file} deleted under {:?}", known.running)
         })?;
@@ -101,6 +107,23 @@ impl Disk {
         } else {
             files.scratch.remove(file);
         }
+        Ok(())
+    }
+
+    /// P2 drops the layers. I4: only if what stands for them is there; and on record.
+    pub fn drop_layers(
+        &mut self,
+        number: SectorNumber,
+        history: &History,
+    ) -> Result<(), Violation> {
+        let known = history.sectors.get(&number);
+        let known = known.ok_or_else(|| broken("I4", "layers of an unknown sector are dropped"))?;
+        let files = self.0.entry(number).or_default();
+        ensure(files.scratch.contains(ANSWERS), "I4", || {
+            format!("sector {number}: its layers are dropped, and nothing stands for them")
+        })?;
+        on_record(number, known, LAYERS)?;
+        files.scratch.remove(LAYERS);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::needs::Cores;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Sector, Stage, Work};
 use crate::domain::units::SectorSize;
 use crate::scheduler::core::Settings;
@@ -59,7 +60,10 @@ pub fn check_bounds(
             | Stage::P3 { .. }
             | Stage::Proving { .. }
             | Stage::Finished { .. }
-            | Stage::GivenUp { .. } => SECTOR.0,
+            | Stage::GivenUp { .. } => match sector.porep {
+                Porep::Synthetic if sector.is_replicated() => SECTOR.0 / 2,
+                Porep::Interactive | Porep::Synthetic | Porep::NonInteractive => SECTOR.0,
+            },
         };
         let taken: u64 = sectors.values().map(most).sum();
         ensure(taken <= room * SECTOR.0, "I7", || {
@@ -69,7 +73,7 @@ pub fn check_bounds(
     let Some(machine) = &settings.machine else { return Ok(()) };
     let running = sectors.values().flat_map(|sector| {
         let works = sector.stage.works().filter(|(_, work)| work.is_running());
-        works.map(|(phase, _)| settings.limits.needs.of(sector.size, phase))
+        works.map(|(phase, _)| settings.limits.needs.of(sector.kind(), phase))
     });
     let running: Vec<_> = running.collect();
     let memory: u64 = running.iter().map(|need| need.memory.0).sum();

@@ -10,6 +10,7 @@ use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::command::Command;
 use crate::scheduler::core::{Cause, Core, Limits, Settings};
@@ -130,6 +131,7 @@ impl Run {
         let settings = Settings {
             miner: ActorId(1000),
             sector_size: random.pick(&[SectorSize::GiB32, SectorSize::KiB2]),
+            porep: Porep::Interactive,
             simulated: true,
             limits: Limits {
                 max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
@@ -284,9 +286,11 @@ impl Run {
 
     pub(super) fn start(&mut self) -> Result<(), Violation> {
         let groups = groups(&mut self.random);
+        // Sectors of an earlier start stay what they were issued as.
+        self.settings.porep = self.random.pick(&Porep::ALL);
         let past = self.journal.replay()?;
         self.world.see("a start");
-        self.say(format!("start with {groups:?}"));
+        self.say(format!("start with {groups:?}, issuing {}", self.settings.porep));
         let mut core = Core::new(self.settings.clone(), &groups, past);
         core.hold(Phase::P4, Cause::Parameters, self.parameters_awaited());
         if let Some(room) = self.world.room() {
@@ -416,7 +420,7 @@ fn needs() -> Needs {
     for (size, phase) in
         SectorSize::ALL.into_iter().flat_map(|size| Phase::ALL.map(|phase| (size, phase)))
     {
-        needs.set(size, phase, real.of(size, phase));
+        needs.set(size, phase, real.of(SealKind::new(size, Porep::Interactive), phase));
     }
     needs
 }

@@ -10,12 +10,13 @@ use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorNumber};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Cleaning, Commitments, Sector, Stage, StoredAt, Ticket};
 use crate::domain::units::{ByteSize, Timestamp};
 use crate::scheduler::core::{Assignment, WorkerId};
 
 use super::chain::{Chain, Errand, Temper};
-use super::files::{Copied, Disk, LAYERS, REPLICA, SECTOR, VANILLA};
+use super::files::{ANSWERS, Copied, Disk, LAYERS, REPLICA, SECTOR, VANILLA};
 use super::history::History;
 use super::random::{PANICKED, Random};
 use super::violation::{Violation, broken, ensure};
@@ -34,7 +35,7 @@ pub enum Input {
     Stores(Stores),
 }
 
-/// Where a deletion of P6 stands.
+/// Where a deletion of P6 stands, or of P2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deleting {
     Nothing,
@@ -279,16 +280,23 @@ impl World {
         let number = sector.id.number;
         let output = match (attempt.phase, &sector.stage) {
             (Phase::P1, Stage::P1 { .. }) => {
-                self.disk.of(number).scratch.insert(LAYERS);
+                let scratch = &mut self.disk.of(number).scratch;
+                scratch.remove(ANSWERS);
+                scratch.insert(LAYERS);
                 Output::P1
             }
             (Phase::P2, Stage::P2 { ticket, .. }) => {
+                let output = Output::P2 { commitments: commitments(number, ticket) };
+                if sector.porep == Porep::Synthetic {
+                    return self.replicate_and_drop(index, output, history);
+                }
                 self.need(number, LAYERS)?;
                 self.disk.of(number).scratch.insert(REPLICA);
-                Output::P2 { commitments: commitments(number, ticket) }
+                output
             }
             (Phase::P3, Stage::P3 { .. }) => {
                 self.need(number, REPLICA)?;
+                self.need(number, if sector.porep == Porep::Synthetic { ANSWERS } else { LAYERS })?;
                 self.disk.of(number).scratch.insert(VANILLA);
                 Output::P3
             }
@@ -311,6 +319,49 @@ impl World {
             }
         };
         self.end(index, Ok(output))
+    }
+
+    /// One step of a synthetic P2: make and check what stands for the layers, or find it made; then
+    /// announce that they are dropped, wait until that is durable, drop them.
+    fn replicate_and_drop(
+        &mut self,
+        index: usize,
+        output: Output,
+        history: &History,
+    ) -> Result<(), Violation> {
+        let number = self.attempts[index].sector.id.number;
+        match self.attempts[index].deleting {
+            Deleting::Refused => {
+                let what = "a deletion could not be put on record";
+                return self.end(index, Err(Failure::new(Class::Transient, what, "simulated")));
+            }
+            Deleting::OnRecord(_) => {
+                self.see("the layers were dropped");
+                self.attempts[index].deleting = Deleting::Nothing;
+                return self.disk.drop_layers(number, history);
+            }
+            Deleting::Nothing | Deleting::Announced(_) => {}
+        }
+        let answered = self.disk.of(number).scratch.contains(ANSWERS);
+        if !answered && !planted(Bug::DropsUnanswered) {
+            self.need(number, LAYERS)?;
+            self.disk.of(number).scratch.extend([REPLICA, ANSWERS]);
+            return Ok(());
+        }
+        if !self.disk.of(number).scratch.contains(LAYERS) {
+            self.disk.of(number).scratch.insert(REPLICA);
+            return self.end(index, Ok(output));
+        }
+        self.announce(index, LAYERS);
+        Ok(())
+    }
+
+    fn announce(&mut self, index: usize, file: &'static str) {
+        let attempt = &mut self.attempts[index];
+        attempt.deleting = Deleting::Announced(file);
+        let event = Event::Deleted { path: file.into(), bytes: 1, reason: "simulated".to_owned() };
+        let (worker, sector) = (attempt.worker, attempt.sector.id.number);
+        self.inputs.push_back(Input::During { worker, sector, event });
     }
 
     /// One step of P6: prove the copy, then one file after the other: announce, wait until that is
@@ -352,10 +403,7 @@ impl World {
         if planted(Bug::DeletesBeforeRecord) {
             return self.disk.delete(number, file, history);
         }
-        let attempt = &mut self.attempts[index];
-        attempt.deleting = Deleting::Announced(file);
-        let event = Event::Deleted { path: file.into(), bytes: 1, reason: "simulated".to_owned() };
-        self.inputs.push_back(Input::During { worker: attempt.worker, sector: number, event });
+        self.announce(index, file);
         Ok(())
     }
 

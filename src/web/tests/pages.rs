@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::progress::Progress;
 use crate::domain::units::SectorSize;
 use crate::engine::ParametersState;
@@ -465,4 +466,21 @@ fn a_running_phase_says_how_far_it_is() {
     let sector = site.get("/sectors/6").html();
     assert!(words(&sector, ".now").contains("runs on p1-0."), "{}", words(&sector, ".now"));
     assert_eq!(words(&sector, ".strip .far"), "");
+}
+
+#[test]
+fn a_sector_without_a_seed_shows_no_wait_for_one() {
+    let mut site = Site::empty();
+    site.porep = Porep::NonInteractive;
+    site.order(1).running(0, Phase::P3);
+    let html = site.get("/sectors/0").html();
+    assert_eq!(all(&html, "ol.strip.unseeded li").len(), 6);
+    let facts = words(&html, "dl.facts");
+    assert!(facts.contains("none: its challenges follow from comm_r"), "{facts}");
+    assert!(!facts.contains("pre-commit"), "{facts}");
+    let history = words(&html, ".history");
+    assert!(history.contains("non-interactive PoRep"), "{history}");
+    let detail = site.get("/api/v1/sectors/0").json();
+    assert_eq!(detail["porep"], "non-interactive");
+    assert!(detail["seed"].is_null());
 }

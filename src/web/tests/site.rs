@@ -22,6 +22,7 @@ use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, Sec
 use crate::domain::order::{BoxState, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::times::{Throughput, Usual};
@@ -54,6 +55,7 @@ pub struct Site {
     pub sectors: BTreeMap<SectorNumber, Sector>,
     pub box_state: BoxState,
     pub size: SectorSize,
+    pub porep: Porep,
     pub limit: Option<u64>,
     pub parameters: ParametersState,
     pub disks: Vec<DiskView>,
@@ -111,6 +113,7 @@ impl Site {
             sectors: BTreeMap::new(),
             box_state: BoxState::default(),
             size: SectorSize::GiB32,
+            porep: Porep::Interactive,
             limit: None,
             parameters: ParametersState::NotNeeded,
             disks: vec![
@@ -168,9 +171,15 @@ impl Site {
 
     pub fn issue(&mut self, number: u64) -> &mut Self {
         let order = self.box_state.orders.first().unwrap().id;
-        let size = self.size;
-        let data = Data::CommittedCapacity;
-        self.happens(number, Event::Issued { miner: MINER, size, data, order, simulated: false })
+        let issued = Event::Issued {
+            miner: MINER,
+            size: self.size,
+            data: Data::CommittedCapacity,
+            order,
+            simulated: false,
+            porep: self.porep,
+        };
+        self.happens(number, issued)
     }
 
     /// Drives a sector through everything before this phase, then starts it.
@@ -204,6 +213,9 @@ impl Site {
             Phase::P2 => {
                 let commitments = commitments();
                 self.later(12 * 60).succeeds(number, Output::P2 { commitments });
+                if self.sectors[&SectorNumber(number)].porep == Porep::NonInteractive {
+                    return self;
+                }
                 self.later(30).happens(number, Event::PreCommitted { pre_commit: pre_commit() });
                 self.later(4_500).happens(number, Event::SeedDrawn { seed: seed() })
             }
@@ -265,6 +277,7 @@ impl Site {
             simulated: false,
             miner: MINER,
             sector_size: self.size,
+            porep: self.porep,
             counts: *queue.counts(),
             finished: stage_is("finished"),
             given_up: stage_is("given up"),
@@ -502,7 +515,7 @@ impl Engine for Idle {
     fn prove_stored(&self, _: &StoredCopy, _: &CommR) -> Result<(), Failure> {
         never()
     }
-    fn seal_proof_name(&self, _: SectorSize) -> &'static str {
+    fn seal_proof_name(&self, _: SealKind) -> &'static str {
         "StackedDrg32GiBV1_1"
     }
     fn parameters(&self) -> ParametersState {
