@@ -2,7 +2,7 @@
 //! and memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
-use crate::config::{Config, MachineConfig};
-use crate::domain::admission::Room;
+use crate::config::{Config, MachineConfig, RootConfig};
+use crate::domain::admission::{Room, Rooms};
+use crate::domain::failure::Failure;
 use crate::domain::layout::Scratch;
 use crate::domain::needs::Machine as Usable;
 use crate::domain::phase::Phase;
@@ -24,7 +25,7 @@ use crate::storage::roots::Roots;
 use crate::within::{ANSWER_LIMIT, hung};
 
 /// How often a disk is looked at.
-const EVERY: Duration = Duration::from_secs(5);
+pub const EVERY: Duration = Duration::from_secs(5);
 /// How often the looks themselves are looked at.
 const SUPERVISED_EVERY: Duration = Duration::from_secs(1);
 
@@ -41,8 +42,11 @@ pub fn watch_disks(
     config: &Config,
     roots: &Roots,
 ) -> std::io::Result<watch::Receiver<Vec<DiskView>>> {
-    let scratch = std::iter::once((config.scratch.clone(), DiskRole::Scratch));
-    let storage = config.storage.iter().map(|path| (path.clone(), DiskRole::Storage));
+    let of = |roots: &[RootConfig], role| -> Vec<_> {
+        roots.iter().map(|root| (root.path.clone(), role)).collect()
+    };
+    let scratch = of(&config.scratch, DiskRole::Scratch).into_iter();
+    let storage = of(&config.storage, DiskRole::Storage);
     let data = std::iter::once((config.data_dir.clone(), DiskRole::Data));
     let paths: Vec<_> = scratch.chain(storage).chain(data).collect();
     let looks: Looks = Arc::new(Mutex::new(vec![None; paths.len()]));
@@ -154,53 +158,66 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
 /// What has to wait because a mount does not answer.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Holds {
-    scratch: Option<String>,
     /// No storage answers.
     storage: Option<String>,
     hung_storage: BTreeSet<PathBuf>,
-    /// None while the scratch does not answer, or has not yet.
-    room: Option<Room>,
 }
 
-/// What follows from the samples. Every phase works on the scratch; P5 needs one storage; P6 needs
-/// the one that its copy lies in.
-pub fn holds(disks: &[DiskView], keep_free: u64) -> Holds {
+/// What follows from the samples for storage: P5 needs one of them; P6 needs the one that its copy
+/// lies in.
+pub fn holds(disks: &[DiskView]) -> Holds {
     let of = |role| disks.iter().filter(move |disk| disk.role == role);
     let hangs = |disk: &&DiskView| disk.hung;
-    let scratch = of(DiskRole::Scratch).find(hangs);
     let hung_storage: BTreeSet<PathBuf> =
         of(DiskRole::Storage).filter(hangs).map(|disk| disk.path.clone()).collect();
     let all = !hung_storage.is_empty() && of(DiskRole::Storage).all(|disk| disk.hung);
-    let room = |disk: &DiskView| Room {
-        free: ByteSize(disk.free_bytes.saturating_sub(keep_free)),
+    Holds { storage: all.then(|| "every storage hangs".to_owned()), hung_storage }
+}
+
+/// What follows from the samples for the scratch roots: every phase works in the one of its sector.
+pub fn rooms(disks: &[DiskView], config: &Config, first: &Scratch) -> Rooms {
+    let room = |root: &RootConfig| {
+        let is_it = |disk: &&DiskView| disk.role == DiskRole::Scratch && disk.path == root.path;
+        let disk = disks.iter().find(is_it);
+        let room = disk.map(|disk| room_on(disk, config.scratch_keeps_free(root)));
+        (Scratch::new(&root.path), Room { weight: root.weight, ..room.unwrap_or_default() })
+    };
+    Rooms { first: first.clone(), roots: config.scratch.iter().map(room).collect() }
+}
+
+fn room_on(disk: &DiskView, keep_free: ByteSize) -> Room {
+    let path = disk.path.display();
+    let away = match (&disk.trouble, disk.hung) {
+        (_, true) => Some(format!("the scratch {path} hangs")),
+        (Some(trouble), false) => Some(away(&disk.path, trouble)),
+        (None, false) => None,
+    };
+    let seen = away.is_none() && disk.total_bytes > 0;
+    Room {
+        total: seen.then_some(ByteSize(disk.total_bytes)),
+        free: ByteSize(if seen { disk.free_bytes.saturating_sub(keep_free.0) } else { 0 }),
         held: disk.held.clone(),
         shared: disk.shared.clone(),
-    };
-    let seen = of(DiskRole::Scratch).find(|disk| disk.trouble.is_none() && disk.total_bytes > 0);
-    Holds {
-        room: seen.map(room),
-        scratch: scratch.map(|disk| format!("the scratch {} hangs", disk.path.display())),
-        storage: all.then(|| "every storage hangs".to_owned()),
-        hung_storage,
+        away,
+        ..Room::default()
     }
+}
+
+/// Why nothing is done in a root, in words.
+pub fn away(root: &Path, trouble: &Failure) -> String {
+    format!("{}: {}", root.display(), trouble.what)
 }
 
 impl Holds {
     /// For the scheduler: all of it, whatever it was told before.
     pub fn inputs(&self) -> Vec<Input> {
-        let scratch = Phase::ALL.into_iter().map(|phase| Input::Hold {
-            phase,
-            cause: Cause::Scratch,
-            waits_for: self.scratch.clone(),
-        });
         let storage = Input::Hold {
             phase: Phase::P5,
             cause: Cause::Storage,
             waits_for: self.storage.clone(),
         };
         let roots = self.hung_storage.clone();
-        let room = self.room.clone().map(Input::Room);
-        scratch.chain([storage, Input::StorageHangs { roots }]).chain(room).collect()
+        vec![storage, Input::StorageHangs { roots }]
     }
 }
 
@@ -229,20 +246,29 @@ mod tests {
     #[test]
     fn copies_wait_only_when_every_storage_hangs() {
         let store = |path, hung| disk(path, DiskRole::Storage, hung);
-        let one = holds(&[store("/a", true), store("/b", false)], 0);
+        let one = holds(&[store("/a", true), store("/b", false)]);
         assert_eq!(one.storage, None);
         assert_eq!(one.hung_storage, BTreeSet::from([PathBuf::from("/a")]));
-        assert!(holds(&[store("/a", true), store("/b", true)], 0).storage.is_some());
-        assert_eq!(holds(&[store("/a", false)], 0), Holds::default());
+        assert!(holds(&[store("/a", true), store("/b", true)]).storage.is_some());
+        assert_eq!(holds(&[store("/a", false)]), Holds::default());
     }
 
     #[test]
-    fn everything_waits_for_a_scratch_that_hangs() {
-        let held = holds(&[disk("/s", DiskRole::Scratch, true)], 0).inputs();
-        for phase in Phase::ALL {
-            assert!(held.iter().any(|input| matches!(input,
-                Input::Hold { phase: of, waits_for: Some(_), .. } if *of == phase)));
-        }
+    fn a_scratch_that_hangs_is_away_and_the_other_has_its_room_less_what_stays_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("appliance.toml");
+        let roots = "[[scratch]]\npath = '/a'\n[[scratch]]\npath = '/b'\nkeep_free_mib = 1\n";
+        std::fs::write(&file, roots).unwrap();
+        let config = Config::load(Some(&file), [], dir.path()).unwrap();
+        let seen = DiskView {
+            total_bytes: 10 << 20,
+            free_bytes: 3 << 20,
+            ..disk("/b", DiskRole::Scratch, false)
+        };
+        let (a, b) = (Scratch::new("/a"), Scratch::new("/b"));
+        let rooms = rooms(&[disk("/a", DiskRole::Scratch, true), seen], &config, &a);
+        assert_eq!(rooms.roots[&a].away.as_deref(), Some("the scratch /a hangs"));
+        assert_eq!((rooms.roots[&b].free, &rooms.roots[&b].away), (ByteSize(2 << 20), &None));
     }
 }
 

@@ -93,6 +93,7 @@ pub fn life(number: u64, size: SectorSize, root: &Path) -> Vec<Happened> {
             data: Data::CommittedCapacity,
             order: OrderId(number),
             simulated: true,
+            scratch: None,
         },
         Event::TicketDrawn { ticket: Ticket { epoch, value } },
         started(Phase::P1),

@@ -17,7 +17,6 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
-use crate::domain::admission::Room;
 use crate::domain::failure::Failure;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
@@ -146,6 +145,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let chain = parts::chain(&config, &clock)?;
     let reader = store.reader();
     let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
+    recovered.report.extend(roots::homeless(&recovered.active, &config, &roots));
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let passes = recovered.box_state.passes.clone();
     let learned = times::learn(&reader, clock())?;
@@ -153,7 +153,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let settings = parts::settings(&config, &*engine);
     let past = past(recovered, learned);
     let mut core = Core::new(settings, &parts::groups(&config), past);
-    core.room(Room::default());
+    core.rooms(roots::unseen(&config, &roots));
     core.hold(Phase::P4, Cause::Parameters, watching::awaited_parameters(&*engine));
     tokio::spawn(watching::watch_parameters(
         engine.clone(),
@@ -164,13 +164,18 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
     let started = Loaded { config: config.clone(), at: clock(), needs_restart: Vec::new() };
     let (loaded_sender, loaded) = watch::channel(started);
-    tokio::spawn(watching::watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
+    tokio::spawn(watching::watch_mounts(
+        roots.first_scratch(),
+        disks.clone(),
+        loaded.clone(),
+        input_sender.clone(),
+    ));
     let progress = Arc::new(ProgressBoard::default());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
         claims,
-        scratch: Scratch::new(&config.scratch),
-        storage: config.storage.iter().map(StorageRoot::new).collect(),
+        scratch: config.scratch.iter().map(|root| Scratch::new(&root.path)).collect(),
+        storage: config.storage.iter().map(|root| StorageRoot::new(&root.path)).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
         progress: progress.clone(),
         roots: roots.clone(),
@@ -222,6 +227,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     };
     let doctor = Doctor::new(loaded.clone());
     doctor.look();
+    let first_scratch = roots.first_scratch();
     let orphans = Orphans::new(roots, config.miner, reader.clone());
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(watching::stop_on_signal(stop_sender));
@@ -236,7 +242,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         changes: watching::unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
         checks,
         progress,
-        paths: parts::paths(&config),
+        paths: parts::paths(first_scratch),
         listen: config.listen,
         reload,
     }));

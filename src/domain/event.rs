@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{OrderId, SealProof, SectorNumber};
+use super::layout::Scratch;
 use super::phase::Phase;
 use super::sector::{Commit, Commitments, Data, PreCommit, Seed, StoredAt, Ticket};
 use super::units::{SectorSize, Seq, Timestamp};
@@ -46,6 +47,9 @@ pub enum Event {
         data: Data,
         order: OrderId,
         simulated: bool,
+        /// The root that it is made in. None: it is from when a box had only one.
+        #[serde(default)]
+        scratch: Option<Scratch>,
     },
     TicketDrawn {
         ticket: Ticket,

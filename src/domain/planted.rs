@@ -36,6 +36,10 @@ pub enum Bug {
     ErrandOutlivesItsNeed,
     /// `admission::intake` takes the free scratch for its own, whatever is reserved of it.
     ReservesNothing,
+    /// `admission::Sites` reserves all in the first root, wherever a sector is made.
+    ReservesElsewhere,
+    /// `admission::Left` starts work in a root that is known to be away.
+    AwayForgotten,
     /// P6 deletes without looking at the stored copy.
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
@@ -47,7 +51,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -63,6 +67,8 @@ impl Bug {
         Self::AnswersBeforeCommit,
         Self::ErrandOutlivesItsNeed,
         Self::ReservesNothing,
+        Self::ReservesElsewhere,
+        Self::AwayForgotten,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
         Self::DamageForgotten,

@@ -28,6 +28,7 @@ impl Way {
             data: Data::CommittedCapacity,
             order: OrderId(0),
             simulated: false,
+            scratch: None,
         };
         let stamp = Stamp { seq: Seq(1), at: BEGIN };
         let (sector, _) = fold(None, SectorNumber(0), stamp, &issued).unwrap();

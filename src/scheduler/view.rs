@@ -54,8 +54,8 @@ pub struct BoxView {
     pub waits: Vec<WaitView>,
     /// What the next sector waits for beside the throttle.
     pub intake_waits: Option<String>,
-    /// What sectors in flight may still add to the scratch; none if it is not limited.
-    pub reserved_bytes: Option<ByteSize>,
+    /// What sectors in flight may still add to each scratch; those that are not limited left out.
+    pub reserved: BTreeMap<PathBuf, ByteSize>,
     /// Stop was asked for: nothing new starts.
     pub stopping: bool,
     /// Why sealbox restarts itself when what runs has ended; nothing new starts until then.

@@ -13,6 +13,7 @@ use super::{Batch, StageKind};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
+use crate::domain::layout::Scratch;
 use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Stamp};
@@ -187,6 +188,7 @@ impl World {
                     data: Data::CommittedCapacity,
                     order,
                     simulated: salt.is_multiple_of(2),
+                    scratch: salt.is_multiple_of(3).then(|| Scratch::new("/scratch")),
                 },
             },
             (None, _) => Happened::Box(BoxEvent::Ordered {

@@ -169,8 +169,9 @@ pub struct Disk {
 impl Disk {
     /// Every disk, as last looked at.
     pub fn all_of(state: &WebState) -> Vec<Self> {
-        let reserved = state.handle.view().reserved_bytes.unwrap_or_default();
-        state.disks.borrow().iter().map(|view| Self::of(view, reserved)).collect()
+        let reserved = &state.handle.view().reserved;
+        let of = |view: &DiskView| reserved.get(&view.path).copied().unwrap_or_default();
+        state.disks.borrow().iter().map(|view| Self::of(view, of(view))).collect()
     }
 
     fn of(view: &DiskView, reserved: ByteSize) -> Self {

@@ -54,8 +54,8 @@ pub struct Status {
     pub held: BTreeMap<Phase, String>,
     /// Tasks that wait although a worker is free, at most 50.
     pub waits: Vec<WaitView>,
-    /// What sectors in flight may still add to the scratch.
-    pub scratch_reserved_bytes: Option<ByteSize>,
+    /// What sectors in flight may still add to all scratch roots together.
+    pub scratch_reserved_bytes: ByteSize,
     pub stopping: bool,
     pub trouble: Option<Failure>,
     pub report: Vec<String>,
@@ -128,7 +128,7 @@ impl Status {
             paused: view.paused.clone(),
             held: view.held.clone(),
             waits: view.waits.clone(),
-            scratch_reserved_bytes: view.reserved_bytes,
+            scratch_reserved_bytes: ByteSize(view.reserved.values().map(|bytes| bytes.0).sum()),
             stopping: view.stopping,
             trouble: view.trouble.clone(),
             report: view.report.clone(),

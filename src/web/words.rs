@@ -22,11 +22,15 @@ pub fn happened(happened: &Happened) -> (Look, String) {
 
 fn event_words(event: &Event) -> (Look, String) {
     match event {
-        Event::Issued { size, order, simulated, .. } => {
+        Event::Issued { size, order, simulated, scratch, .. } => {
+            let made = scratch.as_ref().map(|root| format!(", made in {root}"));
             let simulated = if *simulated { ", SIMULATED" } else { "" };
             (
                 Look::Later,
-                format!("issued for order {order}: {size}, committed capacity{simulated}"),
+                format!(
+                    "issued for order {order}: {size}, committed capacity{simulated}{}",
+                    made.unwrap_or_default()
+                ),
             )
         }
         Event::TicketDrawn { ticket } => {

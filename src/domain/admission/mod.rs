@@ -2,6 +2,7 @@
 //! are decided here and nowhere else.
 
 mod fit;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -12,15 +13,18 @@ use serde::Serialize;
 
 use super::failure::Class;
 use super::ids::{OrderId, SectorNumber};
+use super::layout::Scratch;
 use super::order::Order;
 use super::phase::{PerPhase, Phase};
 #[cfg(test)]
 use super::planted::{Bug, planted};
 use super::sector::{Sector, Stage, Work};
-use super::units::{ByteSize, SectorSize, Timestamp};
+use super::units::{SectorSize, Timestamp};
 use fit::Left;
+use rooms::Sites;
 
-pub use fit::{Bounds, Room, Wait};
+pub use fit::{Bounds, Wait};
+pub use rooms::{Room, Rooms};
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
 /// decision costs what it starts and not what there is.
@@ -29,12 +33,20 @@ pub struct Queue {
     ready: PerPhase<BTreeMap<SectorNumber, SectorSize>>,
     /// Failed attempts that are tried again, by when.
     later: BTreeMap<(Timestamp, Phase, SectorNumber), SectorSize>,
-    /// Sectors in flight: the scratch is reserved for them.
-    making: BTreeMap<SectorNumber, SectorSize>,
+    /// Sectors in flight: their scratch is reserved for them.
+    making: BTreeMap<SectorNumber, Making>,
     /// Sectors that met a full disk and try again when there is room.
     cramped: BTreeMap<SectorNumber, SectorSize>,
     outstanding: BTreeMap<SectorSize, u64>,
     counts: Counts,
+}
+
+/// A sector in flight, as far as room is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Making {
+    pub size: SectorSize,
+    /// The root that it names.
+    pub scratch: Option<Scratch>,
 }
 
 /// How many tasks of a phase stand where.
@@ -77,9 +89,9 @@ impl Queue {
         self.outstanding.get(&size).copied().unwrap_or(0)
     }
 
-    /// Sectors that the scratch is reserved for.
-    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, SectorSize)> + '_ {
-        self.making.iter().map(|(number, size)| (*number, *size))
+    /// Sectors that scratch is reserved for.
+    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, &Making)> + '_ {
+        self.making.iter().map(|(number, sector)| (*number, sector))
     }
 
     /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
@@ -113,9 +125,10 @@ impl Queue {
         }
         // P2 is the last phase that adds to the scratch, and P6 only takes away. But the disk was
         // looked at before that, perhaps: the reservation ends when nothing of the sector is left.
-        put(&mut self.making, number, sector.size, add);
+        let making = || Making { size: sector.size, scratch: sector.scratch.clone() };
+        put(&mut self.making, number, making, add);
         if waits_for_space(sector) {
-            put(&mut self.cramped, number, sector.size, add);
+            put(&mut self.cramped, number, || sector.size, add);
         }
         match &sector.stage {
             Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
@@ -135,6 +148,7 @@ impl Queue {
         }
         // While it is being given up nothing of it starts.
         let startable = sector.giving_up.is_none();
+        let size = || sector.size;
         for (phase, work) in sector.stage.works() {
             let counts = &mut self.counts.phases[phase];
             match work {
@@ -142,13 +156,13 @@ impl Queue {
                     step(&mut counts.queued, add);
                     match not_before {
                         _ if !startable => {}
-                        None => put(&mut self.ready[phase], number, sector.size, add),
-                        Some(at) => put(&mut self.later, (*at, phase, number), sector.size, add),
+                        None => put(&mut self.ready[phase], number, size, add),
+                        Some(at) => put(&mut self.later, (*at, phase, number), size, add),
                     }
                 }
                 #[cfg(test)]
                 Work::Running { .. } if planted(Bug::DoubleStart) => {
-                    put(&mut self.ready[phase], number, sector.size, add);
+                    put(&mut self.ready[phase], number, size, add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -161,9 +175,9 @@ fn step(count: &mut u64, add: bool) {
     *count = if add { *count + 1 } else { count.saturating_sub(1) };
 }
 
-fn put<K: Ord>(map: &mut BTreeMap<K, SectorSize>, key: K, size: SectorSize, add: bool) {
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: impl FnOnce() -> V, add: bool) {
     if add {
-        map.insert(key, size);
+        map.insert(key, value());
     } else {
         map.remove(&key);
     }
@@ -213,10 +227,10 @@ impl Capacity {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// Issue the next sector of this order.
-    Issue { order: OrderId, size: SectorSize },
+    /// Issue the next sector of this order, in this root; none: in the only one there is.
+    Issue { order: OrderId, size: SectorSize, scratch: Option<Scratch> },
     /// Start this task on a worker of this group.
     Task { sector: SectorNumber, phase: Phase, group: usize },
 }
@@ -232,6 +246,14 @@ pub struct Admitted {
     pub waits: BTreeMap<(SectorNumber, Phase), Wait>,
     /// What an order waits for that the throttle and P1's workers would let go on.
     pub intake: Option<Wait>,
+}
+
+impl Admitted {
+    fn waits_for(&mut self, sector: SectorNumber, phase: Phase, wait: Wait) {
+        if self.waits.len() < WAITS {
+            self.waits.insert((sector, phase), wait);
+        }
+    }
 }
 
 /// At most this many waiting tasks are told about.
@@ -254,28 +276,31 @@ pub fn admit(
 
 fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admitted) {
     let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
-    let mut left = Left::of(&capacity.bounds);
+    let mut left = Left::of(&capacity.bounds, queue);
     for phase in BY_URGENCY.into_iter().filter(|phase| !capacity.held.contains(phase)) {
         let due = queue
             .later
             .iter()
             .take_while(|((at, _, _), _)| *at <= now)
             .filter(|((_, of, _), _)| *of == phase)
-            .map(|((_, _, number), size)| (number, size));
+            .map(|((_, _, number), _)| number);
         // A map keeps the oldest sector first.
         let startable = |sector: &SectorNumber| !capacity.held_tasks.contains(&(phase, *sector));
-        let ready = queue.ready[phase].iter().chain(due).filter(|(sector, _)| startable(sector));
-        for (&sector, &size) in ready {
+        let ready = queue.ready[phase].keys().chain(due).filter(|sector| startable(sector));
+        for &sector in ready {
+            // What is ready is in flight.
+            let Some(making) = queue.making.get(&sector) else { continue };
+            if let Some(wait) = left.away(making) {
+                admitted.waits_for(sector, phase, wait);
+                continue;
+            }
             let Some(group) = group_for(phase, capacity, &free) else { break };
-            match left.take(sector, size, phase) {
+            match left.take(sector, making, phase) {
                 Ok(()) => {
                     free[group] -= 1;
                     admitted.starts.push(Start::Task { sector, phase, group });
                 }
-                Err(wait) if admitted.waits.len() < WAITS => {
-                    admitted.waits.insert((sector, phase), wait);
-                }
-                Err(_) => {}
+                Err(wait) => admitted.waits_for(sector, phase, wait),
             }
         }
     }
@@ -290,14 +315,19 @@ fn group_for(phase: Phase, capacity: &Capacity, free: &[usize]) -> Option<usize>
 
 /// Which orders may issue a sector. Unfinished at or over the limit: nothing new is issued. Never
 /// more than P1's workers can take up, so that a ticket is fresh when it is used; never one that
-/// the scratch has no room for; and none while another met a full disk, whichever disk that is.
+/// no scratch has room for; and none while another met a full disk, whichever disk that is.
 fn intake(
     queue: &Queue,
     orders: &BTreeMap<OrderId, Order>,
     capacity: &Capacity,
     admitted: &mut Admitted,
 ) {
-    if let Some(sector) = queue.cramped.keys().next() {
+    let bounds = &capacity.bounds;
+    let is_away = |number: &&SectorNumber| {
+        let sector = queue.making.get(number);
+        sector.is_some_and(|sector| bounds.is_away(sector))
+    };
+    if let Some(sector) = queue.cramped.keys().find(|number| !is_away(number)) {
         admitted.intake = Some(Wait::FullDisk { sector: *sector });
         return;
     }
@@ -306,30 +336,35 @@ fn intake(
     let p1 = queue.counts.phases[Phase::P1];
     // A failed P1 counts: a scratch that is gone would otherwise fail the whole order, one by one.
     let mut waiting = queue.counts.drawing_ticket + p1.queued + p1.failed;
+    // What waits for a root that is away takes up no worker: the other roots go on.
+    if bounds.some_root_is_away() {
+        let later = queue.later.keys().filter(|(_, phase, _)| *phase == Phase::P1);
+        let queued = queue.ready[Phase::P1].keys().chain(later.map(|(_, _, number)| number));
+        waiting -= (queued.filter(is_away).count() as u64).min(waiting);
+    }
     let take_up = capacity.total_for(Phase::P1);
     let limit_in_all = capacity.max_outstanding_in_all.unwrap_or(u64::MAX);
-    let mut room = capacity.bounds.unreserved(queue.making());
+    let mut sites = Sites::beside(bounds, queue.making());
     for order in orders.values() {
         let held = outstanding.entry(order.size).or_default();
         let limit = capacity.max_outstanding.get(&order.size).copied().unwrap_or(u64::MAX);
         #[cfg(test)]
         let limit = limit.saturating_add(u64::from(planted(Bug::ThrottleOffByOne)));
-        let need = ByteSize(capacity.bounds.most(order.size));
         for _ in order.issued..order.count {
             if *held >= limit || in_all >= limit_in_all || waiting >= take_up {
                 break;
             }
-            if let Some(free) = room.filter(|free| need.0 > *free) {
-                // Kept for it: a smaller size that fits would take it away for ever.
-                room = Some(0);
-                admitted.intake.get_or_insert(Wait::Scratch { need, free: ByteSize(free) });
-                break;
-            }
-            room = room.map(|free| free - need.0);
+            let scratch = match sites.take(order.size) {
+                Ok(scratch) => scratch,
+                Err(wait) => {
+                    admitted.intake.get_or_insert(wait);
+                    break;
+                }
+            };
             *held += 1;
             in_all += 1;
             waiting += 1;
-            admitted.starts.push(Start::Issue { order: order.id, size: order.size });
+            admitted.starts.push(Start::Issue { order: order.id, size: order.size, scratch });
         }
     }
 }

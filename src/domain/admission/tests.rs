@@ -1,3 +1,5 @@
+mod roots;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -8,7 +10,7 @@ use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::BoxState;
 use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::sector::{Commitments, Data, PreCommit, Seed, Ticket};
-use crate::domain::units::{Epoch, Seq};
+use crate::domain::units::{ByteSize, Epoch, Seq};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -44,10 +46,14 @@ impl Yard {
     }
 
     fn issue(&mut self, order: OrderId, size: SectorSize) -> u64 {
+        self.issue_in(None, order, size)
+    }
+
+    fn issue_in(&mut self, scratch: Option<Scratch>, order: OrderId, size: SectorSize) -> u64 {
         let number = self.state.next_number;
         let miner = ActorId(1000);
         let data = Data::CommittedCapacity;
-        self.happen(number, Event::Issued { miner, size, data, order, simulated: true });
+        self.happen(number, Event::Issued { miner, size, data, order, simulated: true, scratch });
         number
     }
 
@@ -114,8 +120,8 @@ fn the_throttle_issues_up_to_its_limit_and_a_failed_sector_holds_its_place() {
     let mut yard = Yard::default();
     yard.order(size, 3);
     let capacity = capacity(&[group(&Phase::ALL, 8)], &[(size, 1)]);
-    let issue = Start::Issue { order: OrderId(0), size };
-    assert_eq!(yard.admit(&capacity), [issue]);
+    let issue = Start::Issue { order: OrderId(0), size, scratch: None };
+    assert_eq!(yard.admit(&capacity), std::slice::from_ref(&issue));
     let first = yard.ready_for_p1(OrderId(0), size);
     yard.happen(first, started(Phase::P1));
     assert_eq!(yard.admit(&capacity), [], "one is outstanding");
@@ -134,7 +140,7 @@ fn one_size_at_its_limit_does_not_hold_up_another() {
     yard.order(SectorSize::GiB32, 1).order(SectorSize::GiB32, 1).order(SectorSize::KiB2, 1);
     yard.issue(OrderId(0), SectorSize::GiB32);
     let capacity = capacity(&[group(&Phase::ALL, 8)], &[(SectorSize::GiB32, 1)]);
-    let small = Start::Issue { order: OrderId(2), size: SectorSize::KiB2 };
+    let small = Start::Issue { order: OrderId(2), size: SectorSize::KiB2, scratch: None };
     assert_eq!(yard.admit(&capacity), [small]);
 }
 
@@ -282,9 +288,14 @@ fn a_held_task_waits_alone_and_leaves_its_place_to_the_next_sector() {
 
 const GIB: u64 = 1 << 30;
 
+/// One root.
+fn only(room: Room) -> std::sync::Arc<Rooms> {
+    std::sync::Arc::new(Rooms::one(Scratch::new("/sealer"), room))
+}
+
 /// A machine for one 32 GiB C2 and a few labels beside it.
 fn bounded(memory_gib: u64, cores: u32, free: Option<u64>) -> Capacity {
-    let room = |free| std::sync::Arc::new(Room { free: ByteSize(free), ..Room::default() });
+    let room = |free| only(Room { free: ByteSize(free), ..Room::default() });
     Capacity {
         bounds: Bounds {
             needs: std::sync::Arc::new(Needs::real()),
@@ -377,7 +388,7 @@ fn no_sector_is_begun_that_the_scratch_has_no_room_for() {
     let (none, why) = issued(most - 1);
     let why = why.expect("it says what it waits for").to_string();
     assert_eq!(none, 0);
-    assert!(why.contains("on the scratch"), "{why}");
+    assert!(why.contains("on /sealer, "), "{why}");
 }
 
 #[test]
@@ -392,10 +403,10 @@ fn a_reservation_shrinks_by_what_the_sector_already_holds() {
     let held = [(number, ByteSize(most / 2))].into();
     let mut capacity = bounded(24, 2, None);
     let room = Room { free: ByteSize(most - most / 2 + most), held, ..Room::default() };
-    capacity.bounds.scratch = Some(std::sync::Arc::new(room.clone()));
+    capacity.bounds.scratch = Some(only(room.clone()));
     assert_eq!(yard.decide(&capacity).starts.len(), 1);
     let room = Room { free: ByteSize(room.free.0 - 1), ..room };
-    capacity.bounds.scratch = Some(std::sync::Arc::new(room));
+    capacity.bounds.scratch = Some(only(room));
     assert_eq!(yard.decide(&capacity).starts, []);
 }
 
@@ -422,6 +433,6 @@ fn the_limit_for_all_sizes_together_holds_back_each_of_them() {
     yard.issue(OrderId(0), SectorSize::KiB2);
     let mut capacity = capacity(&[group(&Phase::ALL, 8)], &[]);
     capacity.max_outstanding_in_all = Some(2);
-    let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2 };
+    let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2, scratch: None };
     assert_eq!(yard.admit(&capacity), [issue]);
 }

@@ -47,7 +47,7 @@ pub struct IllegalEvent {
 
 /// Begins a sector.
 pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector, IllegalEvent> {
-    let Event::Issued { miner, size, data, order, simulated } = event else {
+    let Event::Issued { miner, size, data, order, simulated, scratch } = event else {
         return Err(IllegalEvent {
             number,
             stage: "unborn",
@@ -61,6 +61,7 @@ pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector
         data: *data,
         order: *order,
         simulated: *simulated,
+        scratch: scratch.clone(),
         created: stamp.at,
         updated: stamp.at,
         seq: stamp.seq,

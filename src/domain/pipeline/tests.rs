@@ -48,6 +48,7 @@ fn event(name: &str) -> Event {
             data: Data::CommittedCapacity,
             order: OrderId(0),
             simulated: false,
+            scratch: None,
         },
         "ticket" => Event::TicketDrawn { ticket: Ticket { epoch: Epoch(1), value: B } },
         "start" => Event::Started { phase, worker: "w".to_owned() },

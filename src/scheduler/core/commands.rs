@@ -29,10 +29,8 @@ impl Core {
                         mend: format!("order 1 to {ORDER_LIMIT} at a time"),
                     });
                 }
-                if let Some(machine) = &self.settings.machine
-                    && let Some(what) = self.settings.limits.needs.never_fits(size, machine)
-                {
-                    let mend = "order a size that fits; `[[need]]` and `[machine]` in \
+                if let Some(what) = self.never_fits(size) {
+                    let mend = "order a size that fits; `scratch`, `[[need]]` and `[machine]` in \
                                 appliance.toml say what sealbox plans with"
                         .to_owned();
                     return Err(Refusal::Invalid { what, mend });
@@ -113,6 +111,15 @@ impl Core {
                 Ok(Done::OrphanRecorded { path, bytes })
             }
         }
+    }
+
+    /// Why a sector of this size could never be finished here, however long it waits.
+    fn never_fits(&self, size: SectorSize) -> Option<String> {
+        let needs = &self.settings.limits.needs;
+        let machine = self.settings.machine.as_ref();
+        let machine = machine.and_then(|machine| needs.never_fits(size, machine));
+        let scratch = self.rooms.as_ref();
+        machine.or_else(|| scratch?.never_fit(needs.scratch(size), size))
     }
 
     /// What runs goes on, whatever the limits are now: they say what may start. Nothing of them is

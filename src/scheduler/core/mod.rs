@@ -11,10 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::admission::{Admitted, Bounds, Capacity, Group, Queue, Room, Start, admit};
+use crate::domain::admission::{Admitted, Bounds, Capacity, Group, Queue, Rooms, Start, admit};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::layout::Scratch;
 use crate::domain::order::{BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
@@ -56,8 +57,8 @@ pub struct Core {
     held: BTreeMap<(Phase, Cause), String>,
     /// Storage that does not answer: what is stored there is not touched.
     hung: BTreeSet<PathBuf>,
-    /// The scratch, as last looked at; none: not limited.
-    room: Option<Arc<Room>>,
+    /// The scratch roots, as last looked at; none: not limited.
+    rooms: Option<Arc<Rooms>>,
     /// What waits for which want, as decided last.
     waiting: Admitted,
     entries: Vec<Entry>,
@@ -89,7 +90,7 @@ impl Core {
             halted: None,
             held: BTreeMap::new(),
             hung: BTreeSet::new(),
-            room: None,
+            rooms: None,
             waiting: Admitted::default(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
@@ -240,7 +241,7 @@ impl Core {
         let mut admitted = admit(&self.queue, &self.box_state.orders, &self.capacity(), now);
         for start in std::mem::take(&mut admitted.starts) {
             match start {
-                Start::Issue { order, size } => self.issue(order, size, now),
+                Start::Issue { order, size, scratch } => self.issue(order, size, scratch, now),
                 Start::Task { sector, phase, group } => self.start(sector, phase, group, now),
             }
         }
@@ -266,8 +267,8 @@ impl Core {
     }
 
     #[cfg(test)]
-    pub(super) fn room_seen(&self) -> Option<&Room> {
-        self.room.as_deref()
+    pub(super) fn rooms_seen(&self) -> Option<&Rooms> {
+        self.rooms.as_deref()
     }
 
     #[cfg(test)]
@@ -308,18 +309,25 @@ impl Core {
         Bounds {
             needs: self.settings.limits.needs.clone(),
             machine: self.settings.machine,
-            scratch: self.room.clone(),
+            scratch: self.rooms.clone(),
             running: self.workers.iter().filter_map(running).collect(),
         }
     }
 
-    fn issue(&mut self, order: OrderId, size: SectorSize, now: Timestamp) {
+    fn issue(
+        &mut self,
+        order: OrderId,
+        size: SectorSize,
+        scratch: Option<Scratch>,
+        now: Timestamp,
+    ) {
         let issued = Event::Issued {
             miner: self.settings.miner,
             size,
             data: Data::CommittedCapacity,
             order,
             simulated: self.settings.simulated,
+            scratch,
         };
         self.must_happen(self.box_state.next_sector(), issued, now);
     }

@@ -47,15 +47,16 @@ pub fn check_bounds(
     settings: &Settings,
 ) -> Result<(), Violation> {
     let (sectors, _, _) = process.core.insides();
-    if let Some(room) = world.scratch_sectors {
-        let held: BTreeMap<_, _> = world.disk.held().collect();
-        let most = |sector: &std::sync::Arc<Sector>| match &sector.stage {
-            Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
-            _ => SECTOR.0,
-        };
-        let taken: u64 = sectors.values().map(most).sum();
-        ensure(taken <= room * SECTOR.0, "I7", || {
-            format!("{taken} bytes are held and reserved, the scratch has {}", room * SECTOR.0)
+    let held: BTreeMap<_, _> = world.disk.held().collect();
+    let most = |sector: &&std::sync::Arc<Sector>| match &sector.stage {
+        Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
+        _ => SECTOR.0,
+    };
+    for (root, holds) in &world.scratch {
+        let here = sectors.values().filter(|sector| sector.scratch.as_ref() == Some(root));
+        let taken: u64 = here.map(|sector| most(&sector)).sum();
+        ensure(taken <= holds * SECTOR.0, "I7", || {
+            format!("{taken} bytes are held and reserved, {root} has {}", holds * SECTOR.0)
         })?;
     }
     let Some(machine) = &settings.machine else { return Ok(()) };
@@ -191,7 +192,8 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     | Input::Checked { .. }
                     | Input::CheckedUpTo { .. }
                     | Input::Suspect
-                    | Input::Room(_)
+                    | Input::Rooms(_)
+                    | Input::ScratchAway { .. }
                     | Input::Hold { .. } => false,
                 });
             ensure(asked, "I9", || format!("sector {number}: nobody carries {effect:?}"))?;
@@ -221,7 +223,8 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
             | Input::Checked { .. }
             | Input::CheckedUpTo { .. }
             | Input::Suspect
-            | Input::Room(_)
+            | Input::Rooms(_)
+            | Input::ScratchAway { .. }
             | Input::Hold { .. } => false,
         })
 }
@@ -234,7 +237,8 @@ fn is_end(input: &Input) -> bool {
         | Input::Checked { .. }
         | Input::CheckedUpTo { .. }
         | Input::Suspect
-        | Input::Room(_)
+        | Input::Rooms(_)
+        | Input::ScratchAway { .. }
         | Input::Hold { .. } => false,
     }
 }

@@ -164,7 +164,10 @@ impl Site {
         let order = *self.box_state.orders.keys().next().unwrap();
         let size = self.size;
         let data = Data::CommittedCapacity;
-        self.happens(number, Event::Issued { miner: MINER, size, data, order, simulated: false })
+        self.happens(
+            number,
+            Event::Issued { miner: MINER, size, data, order, simulated: false, scratch: None },
+        )
     }
 
     /// Drives a sector through everything before this phase, then starts it.
@@ -280,7 +283,7 @@ impl Site {
             paused: self.box_state.paused.clone(),
             waits: Vec::new(),
             intake_waits: None,
-            reserved_bytes: None,
+            reserved: Default::default(),
             held: Default::default(),
             suspect: None,
             behind: None,
