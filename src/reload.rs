@@ -15,6 +15,7 @@ use crate::scheduler::command::{Command, Refusal};
 use crate::scheduler::core::Limits;
 use crate::scheduler::run::Clock;
 use crate::storage::rate::RateLimit;
+use crate::storage::room::StorageRoom;
 
 /// What of a configuration the scheduler goes by, and can be told anew.
 pub fn limits(config: &Config) -> Limits {
@@ -32,6 +33,7 @@ pub struct Parts {
     pub origin: Origin,
     pub handle: Handle,
     pub copy_limit: RateLimit,
+    pub room: StorageRoom,
     pub log: LogFilter,
     pub notify: Notify,
     pub clock: Clock,
@@ -98,6 +100,7 @@ impl Reload {
         let adopt = Command::Adopt { limits: limits(&config) };
         self.parts.handle.command(adopt, by).await?;
         self.parts.copy_limit.change(config.copy_limit_bytes_per_sec);
+        self.parts.room.change(&config.storage);
         if let Err(error) = self.parts.log.change(&config.log) {
             tracing::error!("the log goes on as before: {error}");
         }

@@ -31,17 +31,15 @@ const SUPERVISED_EVERY: Duration = Duration::from_secs(1);
 
 /// When the look at each disk that has not come back yet began.
 type Looks = Arc<Mutex<Vec<Option<Instant>>>>;
-type Sender = Arc<watch::Sender<Vec<DiskView>>>;
+/// The disks as last looked at, for who reads them and for who finds one otherwise in between.
+pub type Disks = Arc<watch::Sender<Vec<DiskView>>>;
 
 /// Watches every configured path, each on a thread of its own: one that hangs stops nobody else,
 /// and is found out by one more thread, which touches none of them.
 ///
 /// # Errors
 /// When the system gives no more threads.
-pub fn watch_disks(
-    config: &Config,
-    roots: &Roots,
-) -> std::io::Result<watch::Receiver<Vec<DiskView>>> {
+pub fn watch_disks(config: &Config, roots: &Roots) -> std::io::Result<Disks> {
     let of = |roots: &[RootConfig], role| -> Vec<_> {
         roots.iter().map(|root| (root.path.clone(), role)).collect()
     };
@@ -51,12 +49,11 @@ pub fn watch_disks(
     let paths: Vec<_> = scratch.chain(storage).chain(data).collect();
     let looks: Looks = Arc::new(Mutex::new(vec![None; paths.len()]));
     let unseen = paths.iter().map(|(path, role)| unseen(path.clone(), *role)).collect();
-    let (sender, receiver) = watch::channel(unseen);
-    let sender: Sender = Arc::new(sender);
+    let disks = Disks::new(watch::Sender::new(unseen));
     for (index, (path, role)) in paths.into_iter().enumerate() {
-        let (sender, looks, roots) = (sender.clone(), looks.clone(), roots.clone());
+        let (sender, looks, roots) = (disks.clone(), looks.clone(), roots.clone());
         thread::Builder::new().name(format!("disk-{index}")).spawn(move || {
-            while !sender.is_closed() {
+            loop {
                 begin(&looks, index);
                 let seen = look(path.clone(), role, &roots);
                 sender.send_if_modified(|disks| {
@@ -69,13 +66,26 @@ pub fn watch_disks(
             }
         })?;
     }
+    let sender = disks.clone();
     thread::Builder::new().name("disks".to_owned()).spawn(move || {
-        while !sender.is_closed() {
+        loop {
             thread::sleep(SUPERVISED_EVERY);
             sender.send_if_modified(|disks| say_which_hang(disks, &looks, Instant::now()));
         }
     })?;
-    Ok(receiver)
+    Ok(disks)
+}
+
+/// An attempt found the scratch otherwise than the last look did: that is what counts until the next
+/// one, whoever asks meanwhile.
+pub fn report_away(disks: &Disks, scratch: &Path, trouble: &Failure) {
+    disks.send_if_modified(|disks| {
+        let is_it = |disk: &&mut DiskView| {
+            disk.role == DiskRole::Scratch && disk.path == scratch && disk.trouble.is_none()
+        };
+        let found = disks.iter_mut().find(is_it);
+        found.map(|disk| disk.trouble = Some(trouble.clone())).is_some()
+    });
 }
 
 fn begin(looks: &Looks, index: usize) {
@@ -121,6 +131,7 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
             device: usage.device,
             mount: usage.mount_point,
             file_system: usage.fs_type,
+            number: Some(usage.number),
             total_bytes: usage.total.0,
             used_bytes: usage.total.0.saturating_sub(usage.free.0),
             free_bytes: usage.available.0,
@@ -145,6 +156,7 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         device: String::new(),
         mount: PathBuf::new(),
         file_system: String::new(),
+        number: None,
         total_bytes: 0,
         used_bytes: 0,
         free_bytes: 0,
@@ -194,6 +206,7 @@ fn room_on(disk: &DiskView, keep_free: ByteSize) -> Room {
     };
     let seen = away.is_none() && disk.total_bytes > 0;
     Room {
+        file_system: disk.number,
         total: seen.then_some(ByteSize(disk.total_bytes)),
         free: ByteSize(if seen { disk.free_bytes.saturating_sub(keep_free.0) } else { 0 }),
         held: disk.held.clone(),

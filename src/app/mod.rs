@@ -33,6 +33,7 @@ use crate::scheduler::pulse::Pulse;
 use crate::scheduler::run::{Clock, Scheduler, Then};
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
+use crate::storage::room::StorageRoom;
 use crate::store::{OpenOptions, Opening, Recovered, StageKind, StoreError};
 use crate::telemetry;
 use crate::web::opening::{self, Pages};
@@ -166,7 +167,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let (loaded_sender, loaded) = watch::channel(started);
     tokio::spawn(watching::watch_mounts(
         roots.first_scratch(),
-        disks.clone(),
+        disks.subscribe(),
         loaded.clone(),
         input_sender.clone(),
     ));
@@ -177,6 +178,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         scratch: config.scratch.iter().map(|root| Scratch::new(&root.path)).collect(),
         storage: config.storage.iter().map(|root| StorageRoot::new(&root.path)).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+        room: StorageRoom::new(&config.storage),
         progress: progress.clone(),
         roots: roots.clone(),
         disks: disks.clone(),
@@ -188,11 +190,13 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         origin,
         handle: handle.clone(),
         copy_limit: tools.copy_limit.clone(),
+        room: tools.room.clone(),
         log,
         notify: notify.clone(),
         clock: clock.clone(),
     };
     let reload = Reload::new(reload_parts, loaded_sender);
+    let room = tools.room.clone();
     let checks = Checks::start(&Parts {
         tools,
         reader: reader.clone(),
@@ -238,9 +242,10 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         handle,
         reader,
         engine,
-        disks,
+        disks: disks.subscribe(),
         changes: watching::unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
         checks,
+        room,
         progress,
         paths: parts::paths(first_scratch),
         listen: config.listen,

@@ -164,6 +164,9 @@ pub struct DiskView {
     pub mount: PathBuf,
     /// As in `xfs`; empty if it is not known.
     pub file_system: String,
+    /// The kernel's number for the file system; none if it is not known.
+    #[serde(skip)]
+    pub number: Option<u64>,
     pub total_bytes: u64,
     pub used_bytes: u64,
     /// What an unprivileged process may still write; less than total − used where the file

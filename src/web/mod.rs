@@ -3,6 +3,7 @@
 mod actions;
 mod api;
 mod assets;
+mod disks;
 mod error;
 mod flash;
 mod frame;
@@ -49,6 +50,7 @@ use crate::engine::Engine;
 use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
+use crate::storage::room::StorageRoom;
 use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
@@ -90,6 +92,8 @@ pub struct WebState {
     pub doctor: Doctor,
     /// Has stored copies proven again.
     pub checks: Checks,
+    /// What copies under way have claimed of each storage.
+    pub room: StorageRoom,
     /// The address that is listened on: requests must name it, or loopback.
     pub listen: SocketAddr,
     /// The configuration in effect, and the way to another.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::WebState;
+use super::disks::DiskRow;
 use super::show::{now, rfc3339};
 use super::times::{Finishing, UsualRow};
 use super::wire::SectorRow;
@@ -17,7 +18,7 @@ use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 use crate::engine::{EngineKind, ParametersState};
-use crate::scheduler::view::{ChainTrouble, DiskView, ThrottleView, WaitView, WorkerView};
+use crate::scheduler::view::{ChainTrouble, ThrottleView, WaitView, WorkerView};
 
 /// The box at a glance.
 #[derive(Debug, Serialize)]
@@ -60,7 +61,7 @@ pub struct Status {
     pub trouble: Option<Failure>,
     pub report: Vec<String>,
     pub parameters: ParametersState,
-    pub disks: Vec<DiskView>,
+    pub disks: Vec<DiskRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,7 +134,7 @@ impl Status {
             trouble: view.trouble.clone(),
             report: view.report.clone(),
             parameters: state.engine.parameters(),
-            disks: state.disks.borrow().clone(),
+            disks: DiskRow::all_of(state),
         }
     }
 }

@@ -146,6 +146,7 @@ impl Me {
     fn is_away(&self, sector: &Sector) -> bool {
         let root = self.tools.home(sector);
         let Some(trouble) = self.tools.home_is_away(&root) else { return false };
+        telemetry::report_away(&self.tools.disks, root.root(), &trouble);
         let why = telemetry::away(root.root(), &trouble);
         drop(self.inputs.send(Input::ScratchAway { root, why }));
         true

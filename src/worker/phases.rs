@@ -22,12 +22,12 @@ use crate::failpoint::die_at;
 use crate::scheduler::view::DiskView;
 use crate::stop::Stop;
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
-use crate::storage::disk;
 use crate::storage::rate::RateLimit;
+use crate::storage::room::{Claim as RoomClaim, Seen, StorageRoom};
 use crate::storage::roots::Roots;
-use crate::storage::transfer::{ToStore, copy_sector};
+use crate::storage::transfer::{ToStore, bytes_to_copy, copy_sector};
+use crate::telemetry::Disks;
 use crate::within::{ANSWER_LIMIT, hung, within};
-use tokio::sync::watch;
 
 /// What every worker works with.
 pub struct Tools {
@@ -37,12 +37,14 @@ pub struct Tools {
     pub scratch: Vec<Scratch>,
     pub storage: Vec<StorageRoot>,
     pub copy_limit: RateLimit,
+    /// Where copies go, and what they have claimed there.
+    pub room: StorageRoom,
     /// Where running attempts tell how far they are.
     pub progress: Arc<ProgressBoard>,
     /// Whether a root is what it was is looked at again before every attempt.
     pub roots: Roots,
     /// Which of them hang, as last seen.
-    pub disks: watch::Receiver<Vec<DiskView>>,
+    pub disks: Disks,
 }
 
 impl Tools {
@@ -219,34 +221,26 @@ fn copy(
         simulated: sector.simulated,
     };
     let home = tools.home(sector);
-    let root = choose_root(tools, sector.id)?;
+    let claim = claim_room(tools, &home, &to_store)?;
     let row = tools.progress.begin(sector.id.number, Phase::P5);
     let copied = |done_bytes, total_bytes| row.tell(Progress::Copying { done_bytes, total_bytes });
-    let stored = copy_sector(&home, root, &to_store, &tools.copy_limit, &copied, stop)?;
+    let stored = copy_sector(&home, claim.root(), &to_store, &tools.copy_limit, &copied, stop)?;
     Ok(Output::P5 { stored })
 }
 
-/// Where an earlier attempt left something of this sector, otherwise where there is most room;
-/// never a root that hangs, or is not the one that it was.
-fn choose_root(tools: &Tools, id: SectorId) -> Result<&StorageRoot, Failure> {
-    let mut failure = None;
-    let mut best: Option<(bool, u64, &StorageRoot)> = None;
+/// Room for the copy in a storage that answers and is the one that it was.
+fn claim_room(tools: &Tools, home: &Scratch, to_store: &ToStore) -> Result<RoomClaim, Failure> {
+    let bytes = bytes_to_copy(home, to_store)?;
+    let (mut seen, mut failure) = (Vec::new(), None);
     for root in &tools.storage {
-        match look_at_root(tools, root, id) {
-            Ok((begun, free)) if best.is_none_or(|(b, f, _)| (begun, free) > (b, f)) => {
-                best = Some((begun, free, root));
-            }
-            Ok(_) => {}
+        match look_at_root(tools, root, to_store.id) {
+            Ok(found) => seen.push(found),
             Err(trouble) => failure = Some(worse(failure, trouble)),
         }
     }
-    match (best, failure) {
-        (Some((_, _, root)), _) => Ok(root),
-        (None, Some(failure)) => Err(failure),
-        (None, None) => {
-            let what = "no storage is configured";
-            Err(Failure::new(Class::Operator, what, "add a [[storage]] and start sealbox again"))
-        }
+    match failure {
+        Some(failure) if seen.is_empty() => Err(failure),
+        Some(_) | None => tools.room.claim(to_store.id, bytes, seen),
     }
 }
 
@@ -258,18 +252,14 @@ fn worse(before: Option<Failure>, trouble: Failure) -> Failure {
     }
 }
 
-/// Whether a copy of this sector was begun there, and how much room there is.
-fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<(bool, u64), Failure> {
+fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<Seen, Failure> {
     if let Some(hung) = hung_as_seen(tools, root.path()) {
         return Err(hung);
     }
     tools.roots.check(root.path())?;
-    let looked_at = root.clone();
-    within(ANSWER_LIMIT, move || {
-        let begun = looked_at.cache_dir(id).exists();
-        disk::available(looked_at.path()).map(|free| (begun, free.0))
-    })
-    .unwrap_or_else(|| Err(hung(root.path(), ANSWER_LIMIT)))
+    let (room, looked_at) = (tools.room.clone(), root.clone());
+    within(ANSWER_LIMIT, move || room.look(&looked_at, id))
+        .unwrap_or_else(|| Err(hung(root.path(), ANSWER_LIMIT)))
 }
 
 /// What the samples say of a root that hangs: it is not even asked then.

@@ -170,8 +170,11 @@ impl<'a> Left<'a> {
     }
 
     fn write(&mut self, sector: &Making, bytes: u64) {
-        if let Some(left) = self.root_of(sector).and_then(|root| self.rooms.get_mut(root)) {
-            *left = left.saturating_sub(bytes);
+        let Some((rooms, root)) = self.bounds.scratch.as_ref().zip(self.root_of(sector)) else {
+            return;
+        };
+        for root in rooms.sharing(root) {
+            self.rooms.entry(root).and_modify(|left| *left = left.saturating_sub(bytes));
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Rooms {
 pub struct Room {
     /// A sector is begun where weight times what is not reserved is the most; 0: none is.
     pub weight: u32,
+    /// Which file system it is on, as far as that is known: two roots on one have one room.
+    pub file_system: Option<u64>,
     /// What it could hold if it were empty; none: it was not seen yet.
     pub total: Option<ByteSize>,
     /// What may still be written: what the file system has, less what is to stay free.
@@ -39,6 +41,7 @@ impl Default for Room {
     fn default() -> Self {
         Self {
             weight: 1,
+            file_system: None,
             total: None,
             free: ByteSize(0),
             held: BTreeMap::new(),
@@ -56,6 +59,15 @@ impl Rooms {
     /// The root that a sector names; none if that is not one of them.
     pub fn of(&self, named: Option<&Scratch>) -> Option<(&Scratch, &Room)> {
         self.roots.get_key_value(named.unwrap_or(&self.first))
+    }
+
+    /// The roots on the file system of this one, itself among them.
+    pub(super) fn sharing<'a>(&'a self, root: &Scratch) -> impl Iterator<Item = &'a Scratch> {
+        let file_system = self.roots.get(root).and_then(|room| room.file_system);
+        let shares = move |(other, room): &(&Scratch, &Room)| {
+            *other == root || (file_system.is_some() && room.file_system == file_system)
+        };
+        self.roots.iter().filter(shares).map(|(root, _)| root)
     }
 
     /// Why no root could ever hold this much, even if it were empty. None too while one of them is
@@ -117,8 +129,8 @@ impl<'a> Sites<'a> {
     ) -> Self {
         let rooms = bounds.scratch.as_deref();
         let roots = rooms.into_iter().flat_map(|rooms| &rooms.roots);
-        let mut unreserved: BTreeMap<_, _> =
-            roots.map(|(root, room)| (root, room.free.0)).collect();
+        let unreserved = roots.map(|(root, room)| (root, room.free.0)).collect();
+        let mut sites = Self { bounds, rooms, unreserved };
         for (number, sector) in making {
             let named = sector.scratch.as_ref();
             #[cfg(test)]
@@ -129,9 +141,15 @@ impl<'a> Sites<'a> {
             let reserved = bounds.reserved(number, sector);
             #[cfg(test)]
             let reserved = if planted(Bug::ReservesNothing) { 0 } else { reserved };
-            unreserved.entry(root).and_modify(|left| *left = left.saturating_sub(reserved));
+            sites.deduct(root, reserved);
         }
-        Self { bounds, rooms, unreserved }
+        sites
+    }
+
+    fn deduct(&mut self, root: &Scratch, bytes: u64) {
+        for root in self.rooms.into_iter().flat_map(|rooms| rooms.sharing(root)) {
+            self.unreserved.entry(root).and_modify(|left| *left = left.saturating_sub(bytes));
+        }
     }
 
     /// Reserves what one more sector of this size takes. None: the roots are not limited, and any
@@ -147,7 +165,7 @@ impl<'a> Sites<'a> {
         };
         if let Some((root, room)) = sites.iter().filter(fits).max_by_key(weighted) {
             let need = most(room);
-            self.unreserved.entry(root).and_modify(|left| *left -= need);
+            self.deduct(root, need);
             return Ok(Some((*root).clone()));
         }
         // Where it will fit in time it waits; where it never will, others go on.

@@ -63,9 +63,10 @@ impl Lab {
             scratch: vec![Scratch::new(&scratch)],
             storage: vec![StorageRoot::new(&storage)],
             copy_limit: RateLimit::new(None),
+            room: Default::default(),
             progress: Arc::new(ProgressBoard::default()),
             roots,
-            disks: watch::channel(Vec::new()).1,
+            disks: Arc::new(watch::Sender::new(Vec::new())),
         };
         let sector = seal(&tools);
         Self { dir, tools, sector }

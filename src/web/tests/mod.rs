@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod disks;
 mod hostile;
 mod live;
 mod opening;

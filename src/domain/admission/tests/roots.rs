@@ -68,6 +68,18 @@ fn what_a_sector_reserves_is_reserved_in_its_own_root() {
 }
 
 #[test]
+fn two_roots_on_one_file_system_have_one_room() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 9);
+    let mut rooms = roots(&[("/a", 3), ("/b", 3)]);
+    assert_eq!(issued_in(&yard.decide(&with(&rooms))).len(), 6);
+    rooms.roots.values_mut().for_each(|room| room.file_system = Some(7));
+    assert_eq!(issued_in(&yard.decide(&with(&rooms))).len(), 3);
+    yard.issue_in(Some(Scratch::new("/a")), OrderId(0), SectorSize::KiB2);
+    assert_eq!(issued_in(&yard.decide(&with(&rooms))).len(), 2);
+}
+
+#[test]
 fn a_root_that_is_away_holds_back_its_own_sectors_only() {
     let mut yard = Yard::default();
     yard.order(SectorSize::KiB2, 3);
