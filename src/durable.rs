@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,6 +38,25 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
 /// Replaces the file by these bytes: after a crash at any moment it holds either all of the old
 /// or all of the new, and the new once this has returned. Its directory must exist.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, Readers::Anyone)
+}
+
+/// As [`write_atomic`], for the eyes of the directory's owner alone: root may write it for the user
+/// that runs the box.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write(path, bytes, Readers::Owner)
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// As the process's umask has it.
+    Anyone,
+    /// Mode 0600, and whose the directory is.
+    Owner,
+}
+
+fn write(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let no_file = || io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file");
     let name = path.file_name().ok_or_else(no_file)?;
     let parent = match path.parent().ok_or_else(no_file)? {
@@ -45,7 +65,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     drop_torn(parent, name);
     let temp = parent.join(temp_name(name));
-    let written = write_and_rename(&temp, path, bytes);
+    let written = write_and_rename(&temp, path, bytes, readers);
     if written.is_err() {
         // The error that is returned says more than one from here would.
         let _ = fs::remove_file(&temp);
@@ -86,9 +106,18 @@ fn is_of_another_process(temp: &OsStr, name: &OsStr) -> bool {
     parts().is_some_and(|(pid, _)| pid != std::process::id())
 }
 
-fn write_and_rename(temp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_and_rename(temp: &Path, path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let mut options = OpenOptions::new();
     // What lies there by this name is from an earlier process with our id: of no use to anyone.
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(temp)?;
+    options.write(true).create(true).truncate(true);
+    let mut file = match readers {
+        Readers::Anyone => options.open(temp)?,
+        Readers::Owner => {
+            let file = options.mode(0o600).open(temp)?;
+            keep_private(&file, path)?;
+            file
+        }
+    };
     file.write_all(bytes)?;
     die_at("write.temp_written");
     file.sync_all()?;
@@ -99,9 +128,31 @@ fn write_and_rename(temp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Before there is anything in it.
+fn keep_private(file: &File, path: &Path) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    let owner = path.parent().and_then(|parent| parent.metadata().ok());
+    match (owner, file.metadata()?.uid()) {
+        // Root writes it for the user whose directory it is, who could not read it otherwise.
+        (Some(owner), 0) if owner.uid() != 0 => fchown(file, Some(owner.uid()), Some(owner.gid())),
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_file_is_the_owner_s_alone_whatever_it_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("access.json");
+        fs::write(&path, "open to all").unwrap();
+        write_private(&path, b"secret").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_written_file_replaces_the_old_one_and_leaves_nothing_beside_it() {

@@ -1,5 +1,6 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
+pub mod access;
 pub mod app;
 pub mod chain;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod stop;
 pub mod storage;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod web;
 pub mod within;
 pub mod worker;

@@ -27,13 +27,13 @@ fn run(config: Config, origin: Origin) -> Result<(), Refusal> {
     let cannot = |why: &dyn std::error::Error, exit| {
         Refusal::new(exit, format!("sealbox cannot run: {why}"), "")
     };
-    let (log, filter) = logs::set_up(&app::log_dir(&config.data_dir), &config.log)
+    let (guard, logging) = logs::set_up(&logs::dir(&config.data_dir), &config.log, config.miner)
         .map_err(|error| cannot(&error, Exit::Failed))?;
-    let then = app::run(config, origin, filter).map_err(|error| {
+    let then = app::run(config, origin, logging).map_err(|error| {
         let exit = if error.is_occupied() { Exit::Busy } else { Exit::Failed };
         cannot(&error, exit)
     })?;
-    drop(log);
+    drop(guard);
     match then {
         Then::Stop => Ok(()),
         Then::Restart => Err(replace_this_process()),

@@ -16,6 +16,7 @@ use crate::scheduler::core::Limits;
 use crate::scheduler::run::Clock;
 use crate::storage::rate::RateLimit;
 use crate::storage::room::StorageRoom;
+use crate::tls::{Tls, TlsError};
 
 /// What of a configuration the scheduler goes by, and can be told anew.
 pub fn limits(config: &Config) -> Limits {
@@ -37,6 +38,8 @@ pub struct Parts {
     pub log: LogFilter,
     pub notify: Notify,
     pub clock: Clock,
+    /// Its certificate is read again, too.
+    pub tls: Option<Tls>,
 }
 
 /// The configuration in effect, and the way to another. A clone is the same.
@@ -62,6 +65,8 @@ pub struct Reloaded {
 pub enum ReloadError {
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -96,9 +101,15 @@ impl Reload {
         let before = self.loaded().config;
         let read = self.parts.origin.load_again(&before.source)?;
         let (config, changes) = before.with(read);
+        let renewed =
+            self.parts.tls.as_ref().map(|tls| Ok::<_, TlsError>((tls, tls.read_again()?)));
+        let renewed = renewed.transpose()?;
         // First, for it may refuse.
         let adopt = Command::Adopt { limits: limits(&config) };
         self.parts.handle.command(adopt, by).await?;
+        if let Some((tls, renewed)) = renewed {
+            tls.adopt(renewed);
+        }
         self.parts.copy_limit.change(config.copy_limit_bytes_per_sec);
         self.parts.room.change(&config.storage);
         if let Err(error) = self.parts.log.change(&config.log) {

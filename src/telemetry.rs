@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
 use crate::config::{Config, MachineConfig, RootConfig};
-use crate::domain::admission::{Room, Rooms};
+use crate::domain::admission::{Room, Rooms, Stores};
 use crate::domain::failure::Failure;
 use crate::domain::layout::Scratch;
 use crate::domain::needs::Machine as Usable;
 use crate::domain::phase::Phase;
-use crate::domain::units::ByteSize;
+use crate::domain::units::{ByteSize, Timestamp};
 use crate::scheduler::core::Cause;
 use crate::scheduler::input::Input;
 use crate::scheduler::view::{DiskRole, DiskView};
@@ -58,6 +58,8 @@ pub fn watch_disks(config: &Config, roots: &Roots) -> std::io::Result<Disks> {
                 let seen = look(path.clone(), role, &roots);
                 sender.send_if_modified(|disks| {
                     end(&looks, index);
+                    // That it was looked at is nothing that pages have to be told.
+                    disks[index].looked = seen.looked;
                     let changed = disks[index] != seen;
                     disks[index] = seen;
                     changed
@@ -114,6 +116,7 @@ fn say_which_hang(disks: &mut [DiskView], looks: &Looks, now: Instant) -> bool {
 }
 
 fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
+    let looked = now();
     let identity = match role {
         DiskRole::Scratch | DiskRole::Storage => roots.check_here(&path),
         DiskRole::Data => Ok(()),
@@ -139,12 +142,13 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
             hung: false,
             held,
             shared,
+            looked,
             path,
             role,
         },
         Err(failure) => {
             let trouble = Some(identity.err().unwrap_or(failure));
-            DiskView { trouble, ..unseen(path, role) }
+            DiskView { trouble, looked, ..unseen(path, role) }
         }
     }
 }
@@ -164,7 +168,13 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         hung: false,
         held: BTreeMap::new(),
         shared: BTreeSet::new(),
+        looked: Timestamp(0),
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// What has to wait because a mount does not answer.
@@ -221,6 +231,29 @@ pub fn away(root: &Path, trouble: &Failure) -> String {
     format!("{}: {}", root.display(), trouble.what)
 }
 
+/// The room that the samples show for copies, as P5 takes it; none before every storage was looked
+/// at. Roots on one file system are one, and what cannot be used has none.
+pub fn stores(disks: &[DiskView], config: &Config) -> Option<Stores> {
+    let of_storage = || disks.iter().filter(|disk| disk.role == DiskRole::Storage);
+    if of_storage().any(|disk| !disk.hung && disk.looked == Timestamp(0)) {
+        return None;
+    }
+    let usable = || of_storage().filter(|disk| !disk.hung && disk.trouble.is_none());
+    let mut free: BTreeMap<&PathBuf, u64> = BTreeMap::new();
+    for disk in usable() {
+        let root = config.storage.iter().find(|root| root.path == disk.path);
+        let keep_free = root.and_then(|root| root.keep_free).unwrap_or_default();
+        if root.is_none_or(|root| root.weight > 0) {
+            let room = free.entry(&disk.mount).or_default();
+            *room = (*room).max(disk.free_bytes.saturating_sub(keep_free.0));
+        }
+    }
+    Some(Stores {
+        looked: usable().map(|disk| disk.looked).min().unwrap_or(Timestamp(0)),
+        free: free.into_values().map(ByteSize).collect(),
+    })
+}
+
 impl Holds {
     /// For the scheduler: all of it, whatever it was told before.
     pub fn inputs(&self) -> Vec<Input> {
@@ -264,6 +297,26 @@ mod tests {
         assert_eq!(one.hung_storage, BTreeSet::from([PathBuf::from("/a")]));
         assert!(holds(&[store("/a", true), store("/b", true)]).storage.is_some());
         assert_eq!(holds(&[store("/a", false)]), Holds::default());
+    }
+
+    #[test]
+    fn storage_has_the_room_of_its_file_systems_that_can_be_used_and_none_before_all_were_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::load(None, [], dir.path()).unwrap();
+        let store = |path: &str, mount: &str, looked| DiskView {
+            mount: mount.into(),
+            free_bytes: 7,
+            looked: Timestamp(looked),
+            ..disk(path, DiskRole::Storage, false)
+        };
+        let mut disks = vec![store("/a/1", "/a", 5), store("/a/2", "/a", 3), store("/b", "/b", 0)];
+        assert_eq!(stores(&disks, &config), None);
+        disks[2].looked = Timestamp(9);
+        let both = vec![ByteSize(7); 2];
+        assert_eq!(stores(&disks, &config), Some(Stores { looked: Timestamp(3), free: both }));
+        disks[2].hung = true;
+        let one = vec![ByteSize(7)];
+        assert_eq!(stores(&disks, &config), Some(Stores { looked: Timestamp(3), free: one }));
     }
 
     #[test]

@@ -52,10 +52,15 @@
     source = event.detail.source;
     source.addEventListener("beat", hear);
     source.addEventListener("changed", hear);
+    source.addEventListener("log", hear);
     hear();
   });
   document.addEventListener("htmx:sseError", () => { lost = true; say(); });
-  document.addEventListener("htmx:afterSwap", () => { setClock(); tick(); });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    // Only the whole page says what time it is.
+    if (event.detail.target?.id === "live") setClock();
+    tick();
+  });
   window.addEventListener("offline", () => { lost = true; say(); });
 
   // A browser keeps six connections a host: a page that nobody looks at gives its own back.

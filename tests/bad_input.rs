@@ -249,3 +249,19 @@ fn fill(path: &std::path::Path) {
         while file.write_all(&vec![1; chunk]).is_ok() {}
     }
 }
+
+#[test]
+fn the_doctor_names_another_box_on_this_machine_by_its_data_and_not_this_one() {
+    let (mut mine, mut other) = (Lab::simulated(""), Lab::simulated(""));
+    mine.start();
+    other.start();
+    let output = mine.cli(&["doctor"]);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    let data_of = |lab: &Lab| {
+        let data = lab.path("sealbox-data").canonicalize().unwrap();
+        format!("with its data in {}", data.display())
+    };
+    assert!(said.contains(&data_of(&other)), "{said}");
+    assert!(said.contains(&format!("another sealbox ({})", other.pid())), "{said}");
+    assert!(!said.contains(&data_of(&mine)), "{said}");
+}

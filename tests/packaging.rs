@@ -2,6 +2,7 @@
 
 mod support;
 
+use sealbox::domain::order::AutoPledge;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
@@ -74,7 +75,7 @@ fn the_packaged_configuration_keeps_to_the_services_own_directory_and_orders_not
         assert!(path.starts_with(&own), "{} is not in {}", path.display(), own.display());
     }
     assert_eq!(unit["WorkingDirectory"], own.display().to_string());
-    assert_eq!(config.auto_pledge, 0);
+    assert_eq!(config.auto_pledge, AutoPledge::Sectors(0));
     assert_eq!(config.notes, Vec::<String>::new());
 }
 

@@ -1,71 +1,20 @@
 //! Real sectors through the real binary with the real proofs. Slow: a SNARK takes about a minute on
 //! two cores, and the first run ever makes the lab parameters, about ten minutes.
 
+#[path = "support/seal.rs"]
+mod seal;
 mod support;
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use filecoin_proofs_api::seal::verify_seal;
-use filecoin_proofs_api::{RegisteredSealProof, SectorId};
+use seal::{PATIENCE, alone, start, verifies, wait_until_finished};
 use serde_json::Value;
 use support::Lab;
 
-/// Parameters, and then a SNARK, on a machine that may be busy.
-const PATIENCE: Duration = Duration::from_secs(45 * 60);
-
-/// One SNARK at a time: each takes all cores and 2.5 GB. And the library, here and in the box,
-/// looks for parameters where the tests keep them.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    static ENVIRONMENT: Once = Once::new();
-    let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    ENVIRONMENT.call_once(|| {
-        fs::create_dir_all(support::parameters()).expect("a place for the parameters");
-        // SAFETY: the tests of this file run one at a time behind the lock, and no other thread
-        // reads the environment while it is set.
-        unsafe { std::env::set_var("FIL_PROOFS_PARAMETER_CACHE", support::parameters()) };
-    });
-    guard
-}
-
-fn bytes<const N: usize>(sector: &Value, field: &str) -> [u8; N] {
-    let text = sector[field].as_str().unwrap_or_else(|| panic!("no {field} in {sector}"));
-    hex::decode(text).expect("hex").try_into().expect("the right length")
-}
-
-/// Checks the seal as a third party would: from `sector N --json` and the library alone.
-fn verifies(sector: &Value) -> bool {
-    assert_eq!(sector["seal_proof"], "StackedDrg2KiBV1_1");
-    let number = sector["number"].as_u64().expect("a number");
-    let proof = hex::decode(sector["proof"].as_str().expect("a proof")).expect("hex");
-    assert_eq!(proof.len(), 192);
-    verify_seal(
-        RegisteredSealProof::StackedDrg2KiBV1_1,
-        bytes(sector, "comm_r"),
-        bytes(sector, "comm_d"),
-        bytes(sector, "prover_id"),
-        SectorId::from(number),
-        bytes(sector, "ticket"),
-        bytes(sector, "seed"),
-        &proof,
-    )
-    .expect("the proof can be checked")
-}
-
 fn path<'a>(value: &'a Value, field: &str) -> &'a Path {
     Path::new(value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}")))
-}
-
-fn wait_until_finished(lab: &Lab, number: u64) -> Value {
-    lab.wait_for(PATIENCE, "the sector is finished", |lab| {
-        let sector = lab.sector(number);
-        assert!(sector["attention"].is_null(), "it needs a person: {}", sector["attention"]);
-        sector["state"] == "finished"
-    });
-    lab.json(&["sector", &number.to_string()])
 }
 
 #[test]
@@ -115,13 +64,6 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
 }
 
 const MANUAL: &str = "auto_pledge = 0\n[chain.lab]\nepoch_ms = 200\nchallenge_delay = 2\n";
-
-/// Starts the box with the tests' parameters.
-fn start(lab: &mut Lab) {
-    let parameters = support::parameters();
-    lab.launch(&[("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().expect("UTF-8"))]);
-    lab.wait_until_it_answers();
-}
 
 fn was_interrupted(lab: &Lab, number: u64, phase: &str) -> bool {
     let line = format!("{phase} interrupted");

@@ -16,6 +16,7 @@ use sealbox::domain::ids::{ActorId, Bytes32, CommD, CommR, SealProof, SectorNumb
 use sealbox::domain::isolation::Isolation;
 use sealbox::domain::layout::Scratch;
 use sealbox::domain::needs::Needs;
+use sealbox::domain::order::AutoPledge;
 use sealbox::domain::phase::Phase;
 use sealbox::domain::sector::{Commitments, StoredAt};
 use sealbox::domain::units::{ByteSize, SectorSize, Timestamp};
@@ -188,7 +189,7 @@ fn settings() -> Settings {
         limits: Limits {
             max_outstanding: [(SectorSize::KiB2, 10_000)].into(),
             max_outstanding_in_all: None,
-            auto_pledge: 0,
+            auto_pledge: AutoPledge::Sectors(0),
             needs: Arc::new(Needs::simulated()),
         },
         machine: None,

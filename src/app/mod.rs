@@ -7,7 +7,6 @@ pub(crate) mod times;
 mod watching;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::access::{Access, AccessError};
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::failure::Failure;
@@ -23,7 +23,7 @@ use crate::domain::phase::Phase;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::Timestamp;
 use crate::engine::claim::Claims;
-use crate::logs::LogFilter;
+use crate::logs::Logging;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
@@ -36,9 +36,11 @@ use crate::storage::rate::RateLimit;
 use crate::storage::room::StorageRoom;
 use crate::store::{OpenOptions, Opening, Recovered, StageKind, StoreError};
 use crate::telemetry;
+use crate::tls::{Tls, TlsError};
+use crate::web::guard::Names;
 use crate::web::opening::{self, Pages};
 use crate::web::orphans::Orphans;
-use crate::web::{self, WebState};
+use crate::web::{self, Door, WebState};
 use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::priority::Priority;
@@ -62,6 +64,10 @@ pub enum StartError {
     )]
     Listen { address: SocketAddr, source: std::io::Error },
     #[error(transparent)]
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
     Check(#[from] Failure),
@@ -75,18 +81,22 @@ impl StartError {
         match self {
             Self::PortBusy { .. } => true,
             Self::Store(error) => matches!(error, StoreError::Locked { .. }),
-            Self::Listen { .. } | Self::Check(_) | Self::Threads(_) => false,
+            Self::Listen { .. }
+            | Self::Access(_)
+            | Self::Tls(_)
+            | Self::Check(_)
+            | Self::Threads(_) => false,
         }
     }
 }
 
 /// Runs the box until it is told to stop, or has to be replaced by a fresh process. `origin` is
-/// where the configuration came from, and `log` what of it the log goes by: both for a reload.
+/// where the configuration came from, for a reload.
 ///
 /// # Errors
 /// What keeps it from starting; nothing was changed then but new directories, and the files that
 /// say whose they are.
-pub fn run(config: Config, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
+pub fn run(config: Config, origin: Origin, logging: Logging) -> Result<Then, StartError> {
     panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -94,26 +104,28 @@ pub fn run(config: Config, origin: Origin, log: LogFilter) -> Result<Then, Start
         .enable_all()
         .build()
         .map_err(StartError::Threads)?;
-    runtime.block_on(run_box(Arc::new(config), origin, log))
+    runtime.block_on(run_box(Arc::new(config), origin, logging))
 }
 
 /// The port, answering since before the store was opened.
 struct Front {
     pages: Pages,
-    web: JoinHandle<std::io::Result<()>>,
+    web: JoinHandle<()>,
+    tls: Option<Tls>,
     stop: watch::Sender<bool>,
 }
 
 impl Front {
     /// Takes the port, and has it say how far `opening` is.
     async fn open(config: &Config, opening: &Arc<Opening>) -> Result<Self, StartError> {
+        let tls = config.tls.as_ref().map(Tls::open).transpose()?;
         let listener = listen(config.listen).await?;
         let pages = Pages::default();
-        let front = opening::front(pages.clone(), config.listen, Arc::clone(opening));
+        let front = opening::front(pages.clone(), Names::of(config), Arc::clone(opening));
         let (stop, mut stopping) = watch::channel(false);
         let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
-        let web = tokio::spawn(web::serve(listener, front, stopped));
-        Ok(Self { pages, web, stop })
+        let web = tokio::spawn(web::serve(listener, tls.clone(), front, stopped));
+        Ok(Self { pages, web, tls, stop })
     }
 
     async fn close(self) {
@@ -122,19 +134,26 @@ impl Front {
     }
 }
 
-async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<Then, StartError> {
+async fn run_box(
+    config: Arc<Config>,
+    origin: Origin,
+    logging: Logging,
+) -> Result<Then, StartError> {
     let notify = Notify::from_environment();
     // Before the store: a start that fails here leaves the last stop as clean as it was.
     if let Some(what) = parts::never_fits(&config) {
         return Err(what.into());
     }
     ensure_dir_writable(&config.data_dir)?;
+    let access = Arc::new(Access::open(&config.data_dir, config.listen)?);
     let opening = Arc::<Opening>::default();
     let front = Front::open(&config, &opening).await?;
     let telling = tokio::spawn(service::tell_opening(notify.clone(), Arc::clone(&opening)));
     // On this thread, which serves nothing.
     let (store, mut recovered) = OpenOptions::new(&config.data_dir).opening(opening).open()?;
     telling.abort();
+    // Not before the data directory is held.
+    access.leave_local_secret()?;
     for line in &recovered.report {
         tracing::warn!("{line}");
     }
@@ -171,6 +190,7 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         loaded.clone(),
         input_sender.clone(),
     ));
+    tokio::spawn(watching::watch_stores(disks.subscribe(), loaded.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
@@ -191,9 +211,10 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         handle: handle.clone(),
         copy_limit: tools.copy_limit.clone(),
         room: tools.room.clone(),
-        log,
+        log: logging.filter,
         notify: notify.clone(),
         clock: clock.clone(),
+        tls: front.tls.clone(),
     };
     let reload = Reload::new(reload_parts, loaded_sender);
     let room = tools.room.clone();
@@ -232,6 +253,8 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
     let doctor = Doctor::new(loaded.clone());
     doctor.look();
     let first_scratch = roots.first_scratch();
+    let over = parts::is_over(reader.clone());
+    logging.logs.sweep(over).map_err(StartError::Threads)?;
     let orphans = Orphans::new(roots, config.miner, reader.clone());
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(watching::stop_on_signal(stop_sender));
@@ -248,8 +271,10 @@ async fn run_box(config: Arc<Config>, origin: Origin, log: LogFilter) -> Result<
         room,
         progress,
         paths: parts::paths(first_scratch),
-        listen: config.listen,
+        names: Names::of(&config),
+        door: Door::new(access, config.listen.port(), front.tls.is_some()),
         reload,
+        logs: logging.logs,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;
@@ -293,17 +318,12 @@ fn announce(config: &Config) {
         miner = %config.miner,
         sector_size = %config.sector_size,
         data = %config.data_dir.display(),
-        "sealbox runs; open http://{}",
-        config.listen
+        "sealbox runs; open {}",
+        config.url()
     );
 }
 
 fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Where the log files are.
-pub fn log_dir(data_dir: &Path) -> PathBuf {
-    data_dir.join("logs")
 }

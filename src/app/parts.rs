@@ -10,6 +10,7 @@ use crate::chain::lab::Lab;
 use crate::config::{ChainConfig, Config, EngineConfig};
 use crate::doctor;
 use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::SectorNumber;
 use crate::domain::isolation::Isolation;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
@@ -22,6 +23,7 @@ use crate::engine::{Engine, EngineKind};
 use crate::reload;
 use crate::scheduler::core::Settings;
 use crate::scheduler::run::Clock;
+use crate::store::Reader;
 use crate::telemetry;
 use crate::web::{PathsOf, SectorPaths, StoredPaths};
 use crate::worker::priority::Priority;
@@ -107,4 +109,12 @@ pub fn paths(first_scratch: Scratch) -> PathsOf {
             }),
         }
     })
+}
+
+/// Whether nothing more will happen to a sector by itself; also of one that is not known.
+pub fn is_over(reader: Reader) -> impl Fn(SectorNumber) -> bool {
+    move |number| match reader.sector(number) {
+        Ok(sector) => sector.is_none_or(|sector| sector.stage.is_over()),
+        Err(_) => false,
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use crate::config::Loaded;
 use crate::domain::layout::Scratch;
@@ -15,6 +17,9 @@ use crate::scheduler::input::Input;
 use crate::scheduler::view::DiskView;
 use crate::telemetry;
 use crate::worker::progress::ProgressBoard;
+
+/// Well under the time between two looks.
+const STORES_EVERY: Duration = Duration::from_secs(1);
 
 /// C2 is not started while the parameters are being made, or before they are brought: it would hold
 /// a worker and only wait. It is started when nothing but a Retry can help, to say so with its
@@ -102,6 +107,32 @@ pub async fn watch_mounts(
         if changed.is_err() {
             return;
         }
+    }
+}
+
+/// Tells the scheduler of the storage, as often as it is looked at: that a copy is seen may change
+/// nothing but the time.
+pub async fn watch_stores(
+    disks: watch::Receiver<Vec<DiskView>>,
+    loaded: watch::Receiver<Loaded>,
+    inputs: mpsc::UnboundedSender<Input>,
+) {
+    let mut told = None;
+    let mut looks = tokio::time::interval(STORES_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let config = Arc::clone(&loaded.borrow().config);
+        let stores = telemetry::stores(&disks.borrow(), &config);
+        if stores == told {
+            continue;
+        }
+        if let Some(stores) = stores.clone()
+            && inputs.send(Input::Stores(stores)).is_err()
+        {
+            return;
+        }
+        told = stores;
     }
 }
 

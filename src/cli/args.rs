@@ -1,14 +1,17 @@
 //! What can be said on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::exit;
+use super::{access, exit};
+use crate::access::Role;
 use crate::domain::ids::SectorNumber;
-use crate::domain::order::ORDER_LIMIT;
+use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
+use crate::logs::Level;
 
 /// An all-in-one Filecoin sealing appliance: one binary, one process, no services.
 ///
@@ -26,6 +29,10 @@ pub struct Cli {
     /// Where the running box answers, if not where the configuration says
     #[arg(long, global = true, value_name = "URL")]
     pub url: Option<String>,
+    /// Who asks, where the box wants to know; better in SEALBOX_TOKEN, which others on this machine
+    /// do not see
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub token: Option<String>,
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -61,6 +68,20 @@ pub enum Command {
         #[command(flatten)]
         of: DataDir,
     },
+    /// Set the password that the page asks for; read without echo, or from standard input
+    Passwd {
+        /// Whose: operator, who may do everything, or viewer, who may look
+        #[arg(long, default_value = "operator", value_parser = access::signing_role)]
+        role: Role,
+        /// Take it away instead
+        #[arg(long)]
+        remove: bool,
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// Make, list and revoke bearer tokens for the API and the metrics
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// One attempt in a process of its own: the box starts it
     #[command(hide = true)]
     Attempt {
@@ -74,6 +95,45 @@ pub enum Command {
     },
     #[command(flatten)]
     Ask(Request),
+}
+
+/// What is done about tokens, whether or not a box runs.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum TokenCommand {
+    /// Make one, and show it once
+    Create {
+        /// By which it is listed and revoked, and stands in the history
+        #[arg(value_parser = access::token_name)]
+        name: String,
+        /// What it is for: operator (everything), viewer (look), metrics (/metrics alone)
+        #[arg(long, default_value = "operator", value_parser = access::any_role)]
+        role: Role,
+        /// How long it is good for, as in 90d; else for ever
+        #[arg(long, value_name = "TIME", value_parser = access::lifetime)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// List all, without what is secret of them
+    List {
+        #[command(flatten)]
+        of: DataDir,
+    },
+    /// Refuse one from now on
+    Revoke {
+        /// As the list has it
+        name: String,
+        #[command(flatten)]
+        of: DataDir,
+    },
+}
+
+impl TokenCommand {
+    pub fn of(&self) -> &DataDir {
+        match self {
+            Self::Create { of, .. } | Self::List { of } | Self::Revoke { of, .. } => of,
+        }
+    }
 }
 
 /// What is done about the parameters, whether or not a box runs.
@@ -160,6 +220,8 @@ pub enum Request {
         #[arg(long)]
         sector: Option<SectorNumber>,
     },
+    /// Show the latest lines of a sector's log, or of the box's
+    Log(Lines),
     /// Put failed tasks back, so that they run again
     Retry {
         /// The sector whose failed tasks are meant
@@ -194,10 +256,10 @@ pub enum Request {
     Drain,
     /// Have the box read its configuration file again, and put into effect what needs no restart
     Reload,
-    /// Issue no more of an order; its sectors that were begun go on
-    Cancel {
-        /// The order's number
-        order: u64,
+    /// List the open orders as they will be issued; or move or cancel one
+    Orders {
+        #[command(subcommand)]
+        order: Option<OrdersOrder>,
     },
     /// Give a sector up: its local files are deleted
     Abort {
@@ -219,6 +281,55 @@ pub enum Request {
     Orphans {
         #[command(subcommand)]
         order: Option<OrphanOrder>,
+    },
+}
+
+/// Which lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Lines {
+    /// Whose log; else the box's
+    pub sector: Option<SectorNumber>,
+    /// Go on with what comes, until it is stopped
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only this level and what is worse: error, warn, info, debug or trace
+    #[arg(long)]
+    pub level: Option<Level>,
+    /// Only lines that hold this text, in whatever case
+    #[arg(long, value_name = "TEXT")]
+    pub search: Option<String>,
+    /// How many, to begin with
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub lines: u32,
+}
+
+impl Lines {
+    /// Where the box has them.
+    pub fn path(&self) -> String {
+        match self.sector {
+            Some(sector) => format!("/api/v1/sectors/{sector}/log"),
+            None => "/api/v1/log".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum OrdersOrder {
+    /// Issue an order earlier or later
+    Move {
+        /// Its number
+        order: u64,
+        /// To here, seen from where it stands
+        #[arg(value_parser = Place::NAMED.map(|(name, _)| name), required_unless_present = "before")]
+        to: Option<String>,
+        /// Or right before this order
+        #[arg(long, value_name = "ORDER", conflicts_with = "to")]
+        before: Option<u64>,
+    },
+    /// Issue no more of an order; its sectors that were begun go on
+    Cancel {
+        /// Its number
+        order: u64,
     },
 }
 

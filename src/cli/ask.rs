@@ -4,10 +4,10 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::args::OrphanOrder;
+use super::args::{OrdersOrder, OrphanOrder};
 use super::client::Client;
 use super::verify::verify;
-use super::{Answer, Exit, Refusal, Request, print};
+use super::{Answer, Exit, Refusal, Request, log, print};
 
 /// Where the box's parameters stand.
 ///
@@ -42,6 +42,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             query.extend(sector.map(|sector| ("sector", sector.to_string())));
             told(client.all("/api/v1/tasks", "tasks", "cursor", query)?, print::tasks)
         }
+        Request::Log(lines) => log::latest(client, lines),
         Request::Retry { sector: Some(sector), phase, all: _ } => {
             let body = match phase {
                 Some(phase) => json!({ "phase": phase.short_name() }),
@@ -86,7 +87,17 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             told(client.post("/api/v1/intake/resume", &json!({}))?, |_| "intake goes on".to_owned())
         }
         Request::Reload => told(client.post("/api/v1/reload", &json!({}))?, print::reloaded),
-        Request::Cancel { order } => {
+        Request::Orders { order: None } => told(client.get("/api/v1/orders", &[])?, print::orders),
+        Request::Orders { order: Some(OrdersOrder::Move { order, to, before }) } => {
+            let mut body = json!({});
+            to.iter().for_each(|to| body["to"] = to.as_str().into());
+            before.iter().for_each(|before| body["before"] = (*before).into());
+            let answer = client.post(&format!("/api/v1/orders/{order}/move"), &body)?;
+            told(answer, |answer| {
+                format!("order {order} stands at place {} now", print::cell(answer.get("place")))
+            })
+        }
+        Request::Orders { order: Some(OrdersOrder::Cancel { order }) } => {
             let answer = client.post(&format!("/api/v1/orders/{order}/cancel"), &json!({}))?;
             told(answer, |_| format!("the rest of order {order} is cancelled"))
         }

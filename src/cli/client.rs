@@ -1,11 +1,14 @@
 //! HTTP to a running box.
 
+use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::{Exit, Refusal};
 
@@ -18,21 +21,39 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// One page of a list is far shorter.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
+/// What is shown to the box, and what it has to show.
+#[derive(Default)]
+pub struct Papers {
+    /// Who asks.
+    pub token: Option<String>,
+    /// The box's own certificate, where its configuration is at hand; else it has to be one that
+    /// the world trusts.
+    pub certificate: Option<PathBuf>,
+}
+
 /// Asks one box.
-#[derive(Debug)]
 pub struct Client {
     agent: Agent,
     base: String,
+    token: Option<String>,
+}
+
+impl fmt::Debug for Client {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 impl Client {
     /// `base` as in `http://127.0.0.1:3456`.
     ///
     /// # Errors
-    /// If it is no `http://` address.
-    pub fn new(base: &str) -> Result<Self, Refusal> {
+    /// If it is no `http://` or `https://` address, or the certificate cannot be read.
+    pub fn new(base: &str, papers: Papers) -> Result<Self, Refusal> {
         let base = base.trim_end_matches('/');
-        if base.strip_prefix("http://").is_none_or(str::is_empty) {
+        let rest = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://"));
+        if rest.is_none_or(str::is_empty) {
             return Err(Refusal::new(
                 Exit::Usage,
                 format!("`{base}` is not where a sealbox can answer"),
@@ -48,8 +69,10 @@ impl Client {
             .user_agent(concat!("sealbox/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_global(Some(ANSWER_LIMIT))
+            .tls_config(tls(papers.certificate.as_deref())?)
             .build();
-        Ok(Self { agent: config.into(), base: base.to_owned() })
+        let token = papers.token.map(|token| token.trim().to_owned());
+        Ok(Self { agent: config.into(), base: base.to_owned(), token })
     }
 
     /// # Errors
@@ -59,13 +82,20 @@ impl Client {
         for (name, value) in query {
             request = request.query(name, value);
         }
-        self.read(request.call())
+        self.read(self.shown(request).call())
     }
 
     /// # Errors
     /// If no sealbox answers, or it refuses. After a timeout it may still have been done.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
-        self.read(self.agent.post(format!("{}{path}", self.base)).send_json(body))
+        self.read(self.shown(self.agent.post(format!("{}{path}", self.base))).send_json(body))
+    }
+
+    fn shown<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     fn read(&self, result: Result<Response<Body>, ureq::Error>) -> Result<Value, Refusal> {
@@ -116,6 +146,12 @@ impl Client {
                 format!("`{base}` is not an address: {error}"),
                 "expected an address as in `http://127.0.0.1:3456`",
             ),
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => Refusal::new(
+                Exit::Failed,
+                format!("the box at {base} does not prove who it is: {error}"),
+                "ask it by a name that its certificate is for: the first of `[web] hosts`, or that \
+                 of `--url`",
+            ),
             ureq::Error::Protocol(_) => Refusal::new(
                 Exit::NotRunning,
                 format!("what answers at {base} is no sealbox ({error})"),
@@ -163,6 +199,30 @@ impl Client {
     }
 }
 
+/// Whom to believe that it is the box: who has its very certificate; else whom the world believes.
+fn tls(certificate: Option<&Path>) -> Result<TlsConfig, Refusal> {
+    let Some(path) = certificate else { return Ok(TlsConfig::default()) };
+    let unread = |why: String| {
+        Refusal::new(
+            Exit::Usage,
+            format!("the box's certificate {} cannot be read: {why}", path.display()),
+            "see `[web] tls_cert`, or say with `--url` where the box is",
+        )
+    };
+    let text = std::fs::read(path).map_err(|error| unread(error.to_string()))?;
+    let certificates: Vec<_> = parse_pem(&text)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            Ok(_) | Err(_) => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(unread("there is none in it".to_owned()));
+    }
+    let roots = RootCerts::new_with_certs(&certificates);
+    Ok(TlsConfig::builder().root_certs(roots).build())
+}
+
 /// The box's own words (RFC 9457, with `mend` added, and `problems` where a configuration is wrong).
 fn refusal(status: u16, problem: &Value) -> Refusal {
     let text = |name: &str| problem.get(name).and_then(Value::as_str).filter(|t| !t.is_empty());
@@ -178,7 +238,7 @@ fn refusal(status: u16, problem: &Value) -> Refusal {
     refusal
 }
 
-fn strange(path: &str, how: &str) -> Refusal {
+pub fn strange(path: &str, how: &str) -> Refusal {
     Refusal::new(
         Exit::Failed,
         format!("the box answered {path} with a page {how}"),

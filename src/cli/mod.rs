@@ -1,5 +1,6 @@
 //! The command line: runs the box, checks a configuration, or asks a running box.
 
+mod access;
 mod adopt;
 mod args;
 mod ask;
@@ -9,6 +10,7 @@ mod doctor;
 mod exit;
 mod fetch;
 mod journal;
+mod log;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -20,11 +22,12 @@ use std::path::PathBuf;
 use clap::Parser;
 use serde_json::{Value, json};
 
-use crate::config::{Config, ConfigErrors, Origin};
+use crate::access::local_secret;
+use crate::config::{Config, ConfigErrors, Origin, TOKEN_VARIABLE};
 use crate::domain::units::Seq;
 use crate::worker::apart;
 
-pub use args::{Cli, Command, DataDir, JournalCommand, ParamsOrder, Request};
+pub use args::{Cli, Command, DataDir, JournalCommand, ParamsOrder, Request, TokenCommand};
 pub use exit::Exit;
 
 /// Reads the command line. Help, and what cannot be understood, end the process here: with 0, and
@@ -84,6 +87,12 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
         Command::Backup { dir, of } => {
             data_dir(cli, of).and_then(|data| journal::backup(&data, &dir))
         }
+        Command::Passwd { role, remove, of } => {
+            data_dir(cli, of).and_then(|data| access::passwd(&data, role, remove))
+        }
+        Command::Token(command) => {
+            data_dir(cli, command.of().clone()).and_then(|data| access::token(&data, &command))
+        }
         Command::Attempt { .. } => match apart::serve() {
             Ok(()) => return Exit::Done,
             Err(error) => Err(Refusal::new(Exit::Failed, error.to_string(), "")),
@@ -94,6 +103,14 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
                 let size = sector_size.unwrap_or(config.sector_size);
                 fetch::answer(&config, size, post)
             })
+        }
+        Command::Ask(Request::Log(lines)) if lines.follow => {
+            let followed = client_of(cli)
+                .and_then(|client| log::follow(&client, &lines, cli.json, &mut io::stdout()));
+            match followed {
+                Ok(()) => return Exit::Done,
+                Err(refusal) => Err(refusal),
+            }
         }
         Command::Ask(request) => client_of(cli).and_then(|client| ask::ask(&client, &request)),
     };
@@ -108,12 +125,18 @@ fn data_dir(cli: &Cli, of: DataDir) -> Result<PathBuf, Refusal> {
     }
 }
 
-/// With `--url` even a broken configuration does not keep anybody from asking the box.
+/// With `--url` even a broken configuration does not keep anybody from asking the box. Who asks is
+/// said by a token; beside the box, who may read its data directory needs none.
 fn client_of(cli: &Cli) -> Result<client::Client, Refusal> {
-    match &cli.url {
-        Some(url) => client::Client::new(url),
-        None => client::Client::new(&format!("http://{}", load_config(cli)?.listen)),
+    let given = || std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
+    let token = cli.token.clone().or_else(given);
+    if let Some(url) = &cli.url {
+        return client::Client::new(url, client::Papers { token, certificate: None });
     }
+    let config = load_config(cli)?;
+    let token = token.or_else(|| std::fs::read_to_string(local_secret(&config.data_dir)).ok());
+    let certificate = config.tls.as_ref().map(|files| files.cert.clone());
+    client::Client::new(&config.url(), client::Papers { token, certificate })
 }
 
 /// A good answer, for programs and for people.

@@ -104,6 +104,16 @@ pub fn order(value: &Value) -> String {
     format!("order {order}: {} of {size}", count(number, "sector"))
 }
 
+pub fn orders(value: &Value) -> String {
+    const COLUMNS: [&str; 7] = ["order", "size", "count", "issued", "left", "by", "at"];
+    let rows = rows_of(value, "orders");
+    if rows.is_empty() {
+        return "no open orders".to_owned();
+    }
+    let row = |row: &Value| COLUMNS.map(|name| cell(row.get(name))).to_vec();
+    table(&COLUMNS, &rows.iter().map(row).collect::<Vec<_>>())
+}
+
 pub fn sectors(value: &Value) -> String {
     let rows = rows_of(value, "sectors");
     if rows.is_empty() {

@@ -119,6 +119,8 @@ impl Config {
             isolation,
             chain,
             listen,
+            hosts,
+            tls,
             shutdown_grace,
             check_every,
             // It follows from `data_dir` and the environment.
@@ -146,6 +148,9 @@ impl Config {
         changes.leave("engine.isolation", &self.isolation, &isolation);
         changes.leave("chain", &self.chain, &chain);
         changes.leave("web.listen", &self.listen, &listen);
+        changes.leave("web.hosts", &self.hosts, &hosts);
+        // Which files; what is in them is read again.
+        changes.leave("web.tls", &self.tls, &tls);
         changes.leave("shutdown_grace_sec", &self.shutdown_grace, &shutdown_grace);
         changes.leave("check.every_sec", &self.check_every, &check_every);
         with.source = source;
@@ -157,6 +162,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::order::AutoPledge;
 
     const OTHERWISE: &str = r#"
         miner = "t02000"
@@ -169,7 +175,7 @@ mod tests {
         log = "debug"
         max_outstanding = { "2KiB" = 7, all = 7 }
         machine = { cores = 7 }
-        web = { listen = "127.0.0.1:7" }
+        web = { listen = "127.0.0.1:7", hosts = ["a"], tls_cert = "c", tls_key = "k" }
         check = { every_sec = 7 }
         engine = { kind = "simulated", isolation = "process" }
         chain = { lab = { epoch_ms = 7 } }
@@ -215,11 +221,13 @@ mod tests {
             "engine.isolation",
             "chain",
             "web.listen",
+            "web.hosts",
+            "web.tls",
             "shutdown_grace_sec",
             "check.every_sec",
         ];
         assert_eq!(changes.needs_restart, needs_restart);
-        assert_eq!((with.auto_pledge, &with.needs), (7, &read.needs));
+        assert_eq!((with.auto_pledge, &with.needs), (AutoPledge::Sectors(7), &read.needs));
         assert_eq!((with.miner, &with.workers), (runs.miner, &runs.workers));
         assert_eq!(with.with(read).1.in_effect, Vec::<&str>::new());
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::numbers::{DAY_SEC, WEEK_SEC, integer, small};
 use super::table::Table;
-use super::{ChainConfig, EngineConfig, LabConfig, SimulatedConfig, SimulatedFailure};
+use super::{
+    ChainConfig, EngineConfig, LabConfig, SimulatedConfig, SimulatedFailure, SimulatedSizes,
+};
 use crate::domain::failure::Class;
 use crate::domain::ids::SectorNumber;
 use crate::domain::isolation::Isolation;
@@ -62,7 +64,9 @@ fn simulated(table: &Table) -> SimulatedConfig {
         Duration::from_millis(integer(table, key, range, "milliseconds", DEFAULT_SIMULATED_MS))
     });
     let failures = table.tables("failure", simulated_failure).unwrap_or_default();
-    SimulatedConfig { durations, failures: failures.into_iter().flatten().collect() }
+    let sizes = [("small", SimulatedSizes::Small), ("real", SimulatedSizes::Real)];
+    let sizes = table.choice("sizes", &sizes).map_or_else(Default::default, |got| got.value);
+    SimulatedConfig { durations, failures: failures.into_iter().flatten().collect(), sizes }
 }
 
 fn simulated_failure(table: &Table) -> Option<SimulatedFailure> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::Document;
 
 use super::problem::{ConfigErrors, Place, Problem};
-use super::reader::{CONFIG_VARIABLE, PREFIX, Reading, line_of};
+use super::reader::{CONFIG_VARIABLE, PREFIX, Reading, TOKEN_VARIABLE, line_of};
 use super::table::Table;
 use super::{Config, Source, read};
 
@@ -92,7 +92,7 @@ impl Environment {
                 environment.config = Some(value.into());
             } else if name == PARAMETER_CACHE && !value.is_empty() {
                 environment.parameter_cache = Some(value.into());
-            } else if name.starts_with(PREFIX) {
+            } else if name.starts_with(PREFIX) && name != TOKEN_VARIABLE {
                 match value.into_string() {
                     Ok(value) => {
                         environment.variables.insert(name, value);

@@ -18,6 +18,7 @@ mod show;
 mod table;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,12 +31,15 @@ use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::isolation::Isolation;
 use crate::domain::needs::Need;
+use crate::domain::order::AutoPledge;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::units::{ByteSize, SectorSize};
 
 pub use again::{Changes, Loaded, Origin};
 pub use load::{BUILT_IN, SYSTEM_FILE};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use reader::TOKEN_VARIABLE;
+pub use web::{TlsFiles, Web};
 
 /// The whole configuration. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,14 +72,19 @@ pub struct Config {
     pub needs: Vec<NeedConfig>,
     /// What stays free of each scratch that says nothing else, whatever waits.
     pub scratch_keep_free_bytes: u64,
-    /// Sectors are ordered until this many were ordered in all.
-    pub auto_pledge: u64,
+    /// What is ordered without a person.
+    pub auto_pledge: AutoPledge,
     pub engine: EngineConfig,
     /// Where attempts run: `[engine] isolation`.
     pub isolation: Isolation,
     pub chain: ChainConfig,
-    /// A loopback address: there is no password yet.
+    /// Any address: whether one that others reach has a password is looked at by the start.
     pub listen: SocketAddr,
+    /// Names by which the page may be opened, beside addresses and `localhost`; in lower case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How long running attempts may go on after a stop was asked for.
     #[serde(rename = "shutdown_grace_sec", serialize_with = "show::as_secs")]
     pub shutdown_grace: Duration,
@@ -111,6 +120,11 @@ impl Config {
     /// What stays free of a scratch.
     pub fn scratch_keeps_free(&self, scratch: &RootConfig) -> ByteSize {
         scratch.keep_free.unwrap_or(ByteSize(self.scratch_keep_free_bytes))
+    }
+
+    /// Where this machine reaches the page.
+    pub fn url(&self) -> String {
+        Web::url(self.listen, &self.hosts, self.tls.is_some())
     }
 }
 
@@ -166,6 +180,28 @@ pub struct SimulatedConfig {
     #[serde(rename = "durations_ms", serialize_with = "show::durations_as_ms")]
     pub durations: PerPhase<Duration>,
     pub failures: Vec<SimulatedFailure>,
+    pub sizes: SimulatedSizes,
+}
+
+/// How large the simulated engine's files are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SimulatedSizes {
+    /// A mark, and nothing else.
+    #[default]
+    Small,
+    /// As large as the real ones: a mark, and a hole behind it.
+    Real,
+}
+
+impl SimulatedSizes {
+    /// The size that a file is to have whose real one has this; none: its own.
+    pub fn of(self, real: Option<u64>) -> Option<u64> {
+        match self {
+            Self::Small => None,
+            Self::Real => real,
+        }
+    }
 }
 
 /// A failure that the simulated engine makes on purpose.

@@ -1,6 +1,5 @@
 //! Which keys there are, and what each may be.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +10,10 @@ use super::numbers::{DAY_SEC, WEEK_SEC, YEAR_SEC, integer, small};
 use super::problem::with_nearest;
 use super::roots::{Directories, directories};
 use super::table::Table;
+use super::web::Web;
 use super::{Config, Source, WorkerGroup, machine};
 use crate::domain::ids::ActorId;
-use crate::domain::order::ORDER_LIMIT;
+use crate::domain::order::{AutoPledge, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
 
@@ -22,7 +22,6 @@ const DEFAULT_MINER: ActorId = ActorId(1000);
 const DEFAULT_GRACE_SEC: u64 = 20;
 const DEFAULT_WAIT_SEC: u64 = 60;
 const DEFAULT_CHECK_EVERY_SEC: u64 = 30 * DAY_SEC;
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3456);
 
 /// More threads in one group than this is a slip of the finger.
 const MOST_THREADS: u64 = 1_024;
@@ -43,6 +42,7 @@ pub fn config(
     let Directories { data_dir, scratch, storage } = directories(root, base);
     let (max_outstanding, max_outstanding_in_all) = machine::max_outstanding(root);
     let (engine, isolation) = engine(root);
+    let Web { listen, hosts, tls } = Web::read(root, base, &mut notes);
     let parameters = parameter_cache.unwrap_or_else(|| data_dir.join("parameters"));
     Config {
         source,
@@ -59,11 +59,13 @@ pub fn config(
         needs: machine::needs(root),
         scratch_keep_free_bytes: integer(root, "scratch_keep_free_mib", 0..=1 << 40, "MiB", 0)
             << 20,
-        auto_pledge: integer(root, "auto_pledge", 0..=ORDER_LIMIT, "sectors", 0),
+        auto_pledge: auto_pledge(root),
         engine,
         isolation,
         chain: chain(root),
-        listen: listen(root),
+        listen,
+        hosts,
+        tls,
         shutdown_grace: Duration::from_secs(integer(
             root,
             "shutdown_grace_sec",
@@ -94,6 +96,14 @@ fn without_effect(root: &Table) -> Vec<String> {
             Some(format!("{place}: `{key}` has no effect: {why}"))
         })
         .collect()
+}
+
+fn auto_pledge(root: &Table) -> AutoPledge {
+    let until_full = AutoPledge::UNTIL_FULL;
+    let expected =
+        format!("expected a whole number from 0 to {ORDER_LIMIT} (sectors), or {until_full:?}");
+    let got = root.parsed("auto_pledge", &expected, &[until_full]);
+    got.map_or(AutoPledge::Sectors(0), |got| got.value)
 }
 
 fn miner(root: &Table, notes: &mut Vec<String>) -> ActorId {
@@ -190,27 +200,6 @@ fn default_workers() -> Vec<WorkerGroup> {
         group(&[Phase::P4]),
         group(&[Phase::P5, Phase::P6]),
     ]
-}
-
-fn listen(root: &Table) -> SocketAddr {
-    let got = root.table("web", |web| {
-        web.text("listen", |text| {
-            let address: SocketAddr = text.parse().map_err(|_| {
-                format!("expected an address and a port, as in \"{DEFAULT_LISTEN}\"")
-            })?;
-            if address.ip().is_loopback() {
-                Ok(address)
-            } else {
-                Err(format!(
-                    "expected an address of this machine alone (127.0.0.1 or [::1]), as in \
-                     \"127.0.0.1:{}\": there is no password yet, so whoever reaches the page \
-                     could order and give up sectors; reach it from elsewhere by `ssh -L`",
-                    address.port()
-                ))
-            }
-        })
-    });
-    got.map_or(DEFAULT_LISTEN, |got| got.value)
 }
 
 fn check_every(root: &Table) -> Option<Duration> {

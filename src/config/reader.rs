@@ -29,6 +29,9 @@ impl<T> Got<T> {
 pub const PREFIX: &str = "SEALBOX_";
 /// The variable that names the file. It belongs to no key.
 pub const CONFIG_VARIABLE: &str = "SEALBOX_CONFIG";
+/// The variable with the command line's bearer token. No key either: a secret does not lie in a
+/// configuration that pages show.
+pub const TOKEN_VARIABLE: &str = "SEALBOX_TOKEN";
 
 /// The variable that overrides a key: `web.listen` is `SEALBOX_WEB_LISTEN`.
 pub fn variable_of(key: &str) -> String {
@@ -40,7 +43,7 @@ pub struct Reading<'a> {
     file: String,
     text: &'a str,
     pub document: &'a Document<&'a str>,
-    /// The `SEALBOX_` variables, without `SEALBOX_CONFIG`.
+    /// The `SEALBOX_` variables, but those that belong to no key.
     variables: &'a BTreeMap<String, String>,
     problems: RefCell<Vec<Problem>>,
     /// Every key that was asked for.

@@ -103,6 +103,11 @@ impl<'r, 'a> Table<'r, 'a> {
         !overridden && self.ask(key).is_some_and(is_list)
     }
 
+    /// Whether the file or a variable says anything for this key, right or wrong.
+    pub fn is_given(&self, key: &'static str) -> bool {
+        self.entry(key).is_some()
+    }
+
     pub fn reading(&self) -> &'r Reading<'a> {
         self.reading
     }

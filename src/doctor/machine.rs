@@ -1,4 +1,4 @@
-//! The machine: memory, cores, limits, clock, port, and what else runs on it.
+//! The machine: memory, cores, limits, clock, port.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, getrlimit};
 
-use super::{Check, needs};
+use super::{Check, graphics, needs, rivals};
 use crate::config::Config;
+use crate::domain::needs::Machine;
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::telemetry;
@@ -17,26 +18,18 @@ use crate::telemetry;
 const OPEN_FILES: u64 = 4_096;
 /// The clock is wrong if it is before the day this was written: 2026-01-01.
 const EARLIEST_SEC: u64 = 1_767_225_600;
-/// Programs that seal as well, and would fight over memory, GPU and disks.
-const RIVALS: [&str; 7] = [
-    "lotus-miner",
-    "lotus-worker",
-    "curio",
-    "damocles-worker",
-    "venus-worker",
-    "force-remote-worker",
-    "sealbox",
-];
-
 pub fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![memory(config), cores(config), open_files(), processor(config)];
     checks.extend(swap());
-    checks.extend([huge_pages(), graphics(config), clock(), port(config), others()]);
+    checks.extend([huge_pages(), graphics::check(config), clock(), port(config)]);
+    checks.push(rivals::check(config));
     checks
 }
 
 fn memory(config: &Config) -> Check {
-    let (usable, needs) = (telemetry::usable(&config.machine), needs(config));
+    // Whether there are GPUs enough is a check of its own.
+    let usable = Machine { gpus: u32::MAX, ..telemetry::usable(&config.machine) };
+    let needs = needs(config);
     if let Some(why) = needs.never_fits(config.sector_size, &usable) {
         let mend = "set another `sector_size`, or say in `[machine]` and `[[need]]` what is right";
         return Check::stop("memory", why, mend);
@@ -144,31 +137,6 @@ fn huge_pages() -> Check {
     }
 }
 
-fn graphics(config: &Config) -> Check {
-    let nvidia = Path::new("/proc/driver/nvidia/gpus");
-    let found = fs::read_dir(nvidia).map_or(0, |cards| cards.flatten().count());
-    let built = cfg!(any(feature = "cuda", feature = "opencl"));
-    match (found, built) {
-        (0, false) => Check::ok("GPU", "none; this build proves on the CPU"),
-        (0, true) => Check::warning(
-            "GPU",
-            "this build uses one, and none is there: it proves on the CPU",
-            "see whether the driver is loaded (`nvidia-smi`)",
-        ),
-        (some, false) => Check::warning(
-            "GPU",
-            format!("{some} there, and this build does not use them"),
-            "build with `--features cuda`: C2 of a 32 GiB sector takes minutes instead of an hour",
-        ),
-        (some, true) if config.machine.gpus == 0 => Check::warning(
-            "GPU",
-            format!("{some} there, and the configuration plans with none"),
-            format!("set `gpus = {some}` in [machine], and a [[need]] for P2 and P4"),
-        ),
-        (some, true) => Check::ok("GPU", format!("{some} there")),
-    }
-}
-
 fn clock() -> Check {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if now < EARLIEST_SEC {
@@ -192,26 +160,4 @@ fn port(config: &Config) -> Check {
         }
         Err(error) => Check::stop(of, error.to_string(), "set `[web] listen` to another address"),
     }
-}
-
-/// Other programs that seal. This process, and the box that may run beside the command, are known
-/// by their program.
-fn others() -> Check {
-    let mine = fs::read_link("/proc/self/exe").ok();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Ok(name) = fs::read_to_string(entry.path().join("comm")) else { continue };
-        let name = name.trim();
-        // The kernel keeps 15 bytes of a name.
-        let rival = RIVALS.iter().any(|rival| name == &rival[..rival.len().min(15)]);
-        let same = mine.is_some() && fs::read_link(entry.path().join("exe")).ok() == mine;
-        if rival && !same {
-            found.push(format!("{name} ({})", entry.file_name().to_string_lossy()));
-        }
-    }
-    if found.is_empty() {
-        return Check::ok("other sealers", "none runs here");
-    }
-    let found = format!("{} run here too, and take memory and disks", found.join(", "));
-    Check::warning("other sealers", found, "stop them, or leave them room in [machine]")
 }

@@ -3,8 +3,10 @@
 //! Each check looks at one thing, changes nothing that lasts, and says what it found, what that
 //! means, and what to do. Looks at paths are made where a hang hurts nobody else.
 
+mod graphics;
 mod machine;
 mod parameters;
+mod rivals;
 mod roots;
 #[cfg(test)]
 mod tests;

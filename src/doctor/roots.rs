@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::{Check, Verdict, needs};
 use crate::config::{Config, RootConfig};
 use crate::domain::failure::Failure;
-use crate::domain::layout;
 use crate::domain::units::ByteSize;
 use crate::storage::disk::{DiskUsage, try_writing, usage};
 use crate::within::{ANSWER_LIMIT, hung, within};
@@ -37,7 +36,7 @@ pub fn checks(config: &Config) -> Vec<Check> {
     let size = config.sector_size;
     let needs = needs(config);
     let scratch = needs.scratch(size);
-    let stored = ByteSize(layout::stored_bytes(size).min(scratch.0));
+    let stored = needs.stored(size);
     let mut checks = directory(For::Data, &config.data_dir, DATA_ROOM);
     let of_scratch = |root: &RootConfig| {
         directory(For::Scratch, &root.path, with(scratch, config.scratch_keeps_free(root)))

@@ -128,6 +128,12 @@ pub enum BoxEvent {
         order: OrderId,
         by: String,
     },
+    /// It is issued right before that one from now on; none: after all others.
+    Moved {
+        order: OrderId,
+        before: Option<OrderId>,
+        by: String,
+    },
     IntakePaused {
         by: String,
     },

@@ -307,7 +307,7 @@ pub fn stored_files(id: SectorId, size: SectorSize) -> Vec<StoredFile> {
 }
 
 /// A file of the sector's cache directory, from the root.
-pub fn relative_in_cache(id: SectorId, name: &str) -> String {
+fn relative_in_cache(id: SectorId, name: &str) -> String {
     format!("{CACHE}/{id}/{name}")
 }
 

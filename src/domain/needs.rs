@@ -1,4 +1,4 @@
-//! What a task needs of the machine while it runs, and a sector of the scratch while it is made.
+//! What a task needs of the machine while it runs, and a sector of scratch and storage.
 //! Pure tables, with their sources; `appliance.toml` overrides them.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ const GIB: u64 = 1 << 30;
 
 /// What a simulated sector takes of the scratch: a few small files.
 const SIMULATED_SECTOR: ByteSize = ByteSize(256 << 10);
+
+/// What lies beside the files of a stored copy whose sizes the layout knows: `t_aux` and the manifest.
+const BESIDE_A_COPY: u64 = 64 << 10;
 
 /// The cores that a task keeps busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -54,6 +57,7 @@ pub struct Needs {
     scratch: BTreeMap<SectorSize, ByteSize>,
     /// What of that is a link, once another sector has made it.
     shared: BTreeMap<SectorSize, ByteSize>,
+    stored: BTreeMap<SectorSize, ByteSize>,
 }
 
 impl Needs {
@@ -64,17 +68,20 @@ impl Needs {
         });
         let scratch = |size| (size, ByteSize(layout::scratch_bytes(size)));
         let tree_d = |size| (size, ByteSize(CacheFile::TreeD.bytes(size).unwrap_or(0)));
+        let stored = |size| (size, ByteSize(layout::stored_bytes(size) + BESIDE_A_COPY));
         Self {
             tasks: tasks.collect(),
             scratch: SectorSize::ALL.map(scratch).into(),
             shared: SectorSize::ALL.map(tree_d).into(),
+            stored: SectorSize::ALL.map(stored).into(),
         }
     }
 
     /// Of the simulated engine: it sleeps, and leaves marks on the scratch.
     pub fn simulated() -> Self {
-        let scratch = SectorSize::ALL.map(|size| (size, SIMULATED_SECTOR)).into();
-        Self { tasks: BTreeMap::new(), scratch, shared: BTreeMap::new() }
+        let each: BTreeMap<_, _> = SectorSize::ALL.map(|size| (size, SIMULATED_SECTOR)).into();
+        let (tasks, shared) = (BTreeMap::new(), BTreeMap::new());
+        Self { tasks, scratch: each.clone(), shared, stored: each }
     }
 
     /// Replaces one row by what this box's operator knows better.
@@ -94,6 +101,11 @@ impl Needs {
     /// What of that it need not hold itself once the shared files of its size are there.
     pub fn shared(&self, size: SectorSize) -> ByteSize {
         self.shared.get(&size).copied().unwrap_or_default()
+    }
+
+    /// What a finished sector holds of a storage.
+    pub fn stored(&self, size: SectorSize) -> ByteSize {
+        self.stored.get(&size).copied().unwrap_or_default()
     }
 
     /// Why a sector of this size could never be finished on this machine, however long it waits.

@@ -1,6 +1,9 @@
 //! The box's own state: its orders, its next sector number, whether it takes work in.
+//!
+//! The open orders are a queue: where one stands decides which sector is issued next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +28,145 @@ pub struct Order {
     pub by: String,
     pub at: Timestamp,
 }
+
+impl Order {
+    /// Sectors that are not issued yet.
+    pub fn left(&self) -> u64 {
+        self.count - self.issued
+    }
+}
+
+/// What is ordered without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoPledge {
+    /// Until so many were ordered in all, by whomever.
+    Sectors(u64),
+    /// For as long as a storage has room for one more copy.
+    UntilFull,
+}
+
+impl AutoPledge {
+    /// The second, as the configuration has it.
+    pub const UNTIL_FULL: &str = "until-full";
+}
+
+impl FromStr for AutoPledge {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let text = text.trim();
+        if text == Self::UNTIL_FULL {
+            return Ok(Self::UntilFull);
+        }
+        let count = text.parse().ok().filter(|count| *count <= ORDER_LIMIT);
+        count.map(Self::Sectors).ok_or(())
+    }
+}
+
+/// As the configuration has it.
+impl Serialize for AutoPledge {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Sectors(count) => serializer.serialize_u64(*count),
+            Self::UntilFull => serializer.serialize_str(Self::UNTIL_FULL),
+        }
+    }
+}
+
+/// Where in the queue an order is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    First,
+    Up,
+    Down,
+    Last,
+    Before(OrderId),
+}
+
+impl Place {
+    /// Those that need no other order, by their names.
+    pub const NAMED: [(&str, Self); 4] =
+        [("first", Self::First), ("up", Self::Up), ("down", Self::Down), ("last", Self::Last)];
+}
+
+/// The open orders, in the order in which they are issued.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders(Vec<Order>);
+
+impl Orders {
+    pub fn iter(&self) -> std::slice::Iter<'_, Order> {
+        self.0.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn first(&self) -> Option<&Order> {
+        self.0.first()
+    }
+
+    /// How many stand before it; none if it is not open.
+    pub fn position(&self, order: OrderId) -> Option<usize> {
+        self.0.iter().position(|open| open.id == order)
+    }
+
+    /// What an open order that is put to this place stands before; none: it is the last.
+    pub fn target(&self, order: OrderId, to: Place) -> Option<OrderId> {
+        let at = self.position(order)?;
+        let target = match to {
+            Place::First => self.0.first(),
+            Place::Up => self.0.get(at.saturating_sub(1)),
+            Place::Down => self.0.get(at + 2),
+            Place::Last => None,
+            Place::Before(other) => return Some(other),
+        };
+        target.map(|order| order.id)
+    }
+
+    /// Whether an open order stands right before that one, or is that one.
+    pub fn stands_before(&self, order: OrderId, before: Option<OrderId>) -> bool {
+        let next = self.position(order).and_then(|at| self.0.get(at + 1)).map(|next| next.id);
+        before == next || before == Some(order)
+    }
+
+    /// Puts an order right before another, or to the end. All others keep their sequence.
+    fn put_before(&mut self, order: OrderId, before: Option<OrderId>) -> Result<(), &'static str> {
+        let from = self.position(order).ok_or(NO_SUCH)?;
+        let to = match before {
+            Some(before) if before == order => return Err("an order cannot stand before itself"),
+            Some(before) => self.position(before).ok_or(NO_SUCH)?,
+            None => self.0.len(),
+        };
+        // What stands behind its old place moves up by one.
+        let to = if from < to { to - 1 } else { to };
+        let moved = self.0.remove(from);
+        self.0.insert(to, moved);
+        Ok(())
+    }
+
+    fn remove(&mut self, order: OrderId) -> Result<(), &'static str> {
+        let at = self.position(order).ok_or(NO_SUCH)?;
+        self.0.remove(at);
+        Ok(())
+    }
+
+    /// One more sector of it is issued; the last one closes it.
+    fn issue(&mut self, order: OrderId) -> Result<(), &'static str> {
+        let at = self.position(order).ok_or(NO_SUCH)?;
+        self.0[at].issued += 1;
+        if self.0[at].left() == 0 {
+            self.0.remove(at);
+        }
+        Ok(())
+    }
+}
+
+const NO_SUCH: &str = "no such order";
 
 /// A pass over the finished sectors of one storage, in the order of their numbers: each is proven
 /// again from there. What it finds damaged is in that sector's own history.
@@ -54,7 +196,7 @@ pub struct BoxState {
     pub seq: Seq,
     pub next_number: u64,
     pub next_order: u64,
-    pub orders: BTreeMap<OrderId, Order>,
+    pub orders: Orders,
     pub intake_paused: bool,
     /// Phases that a person paused: what runs may end, nothing of them starts.
     pub paused: BTreeSet<Phase>,
@@ -100,10 +242,13 @@ impl BoxState {
                     by: by.clone(),
                     at: entry.at,
                 };
-                self.orders.insert(*order, placed);
+                self.orders.0.push(placed);
             }
             Happened::Box(BoxEvent::Cancelled { order, .. }) => {
-                self.orders.remove(order).ok_or_else(|| illegal("no such order"))?;
+                self.orders.remove(*order).map_err(illegal)?;
+            }
+            Happened::Box(BoxEvent::Moved { order, before, .. }) => {
+                self.orders.put_before(*order, *before).map_err(illegal)?;
             }
             Happened::Box(BoxEvent::IntakePaused { .. }) => self.intake_paused = true,
             Happened::Box(BoxEvent::IntakeResumed { .. }) => self.intake_paused = false,
@@ -127,11 +272,7 @@ impl BoxState {
                 if number.0 != self.next_number {
                     return Err(illegal("sector numbers follow each other"));
                 }
-                let open = self.orders.get_mut(order).ok_or_else(|| illegal("no such order"))?;
-                open.issued += 1;
-                if open.issued == open.count {
-                    self.orders.remove(order);
-                }
+                self.orders.issue(*order).map_err(illegal)?;
                 self.next_number += 1;
             }
             Happened::Sector { .. } => {}
@@ -144,3 +285,7 @@ impl BoxState {
         SectorNumber(self.next_number)
     }
 }
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

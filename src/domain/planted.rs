@@ -48,10 +48,18 @@ pub enum Bug {
     DamageForgotten,
     /// `pipeline::checked` keeps the fault of a copy that is proven again.
     DamageStays,
+    /// `admission::intake` goes by the orders' numbers, wherever they stand.
+    IssuesByNumber,
+    /// `Core::move_order` answers well and does nothing.
+    LostMove,
+    /// `admission::pledge` takes all of the storage's room for its own, whatever copies are owed.
+    OwesNoCopies,
+    /// `Core::attempt_ended` forgets a copy that no look at the storage has seen.
+    StoredUnseen,
 }
 
 impl Bug {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -73,6 +81,10 @@ impl Bug {
         Self::DeletesBeforeRecord,
         Self::DamageForgotten,
         Self::DamageStays,
+        Self::IssuesByNumber,
+        Self::LostMove,
+        Self::OwesNoCopies,
+        Self::StoredUnseen,
     ];
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,25 @@ impl Timestamp {
     /// How long after `earlier`; zero if the clock went backwards.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// RFC 3339 in UTC, with milliseconds: `2025-11-22T14:43:01.042Z`.
+    pub fn rfc3339(self) -> String {
+        // Out of range is the year 9999 and later: the end of it is as good as any.
+        let seconds = i64::try_from(self.0 / 1_000).unwrap_or(i64::MAX);
+        let moment = OffsetDateTime::from_unix_timestamp(seconds.min(253_402_300_799))
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (date, time) = (moment.date(), moment.time());
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            date.year(),
+            u8::from(date.month()),
+            date.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            self.0 % 1_000,
+        )
     }
 }
 
@@ -169,6 +189,13 @@ mod tests {
         }
         assert!("1GiB".parse::<SectorSize>().is_err());
         assert!("32GB".parse::<SectorSize>().is_err());
+    }
+
+    #[test]
+    fn a_moment_is_written_as_rfc_3339_says() {
+        assert_eq!(Timestamp(0).rfc3339(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Timestamp(951_827_696_789).rfc3339(), "2000-02-29T12:34:56.789Z");
+        assert!(Timestamp(u64::MAX).rfc3339().starts_with("9999-12-31T23:59:59"));
     }
 
     #[test]

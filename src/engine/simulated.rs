@@ -1,12 +1,13 @@
 //! An engine that proves nothing: for tests, for load, and to show what a large box looks like.
 //!
 //! It leaves files with the real names, so that copying and cleaning have work to do. Each begins
-//! with `SIMULATED` and has a size that no real one has; commitments and proofs are BLAKE3 of
-//! what they stand for, so that they can be checked, and match nothing real.
+//! with `SIMULATED`, and has a size that no real one has unless the real sizes are asked for;
+//! commitments and proofs are BLAKE3 of what they stand for, so that they can be checked, and match
+//! nothing real.
+
+mod marked;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,19 +15,19 @@ use serde::{Deserialize, Serialize};
 
 use super::files;
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
-use crate::config::{SimulatedConfig, SimulatedFailure};
-use crate::domain::failure::{Class, Failure};
+use crate::config::{SimulatedConfig, SimulatedFailure, SimulatedSizes};
+use crate::domain::failure::Failure;
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorId, SectorNumber};
 use crate::domain::layout::CacheFile;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
-use crate::durable;
 use crate::stop::Stop;
+use marked::Marked;
 
-/// What each simulated file and proof begins with.
-pub const MARK: &[u8] = b"SIMULATED";
+pub use marked::MARK;
+
 /// P3's output.
 const VANILLA: &str = "sealbox-c1.json";
 
@@ -36,6 +37,7 @@ pub struct Part {
     phase: Phase,
     takes: Duration,
     fails: Option<SimulatedFailure>,
+    sizes: SimulatedSizes,
 }
 
 /// The simulation.
@@ -54,20 +56,23 @@ impl SimulatedEngine {
     /// that lives for one attempt cannot count.
     pub fn part(&self, phase: Phase, sector: SectorId) -> Part {
         let takes = self.config.durations[phase];
-        Part { phase, takes, fails: self.rule_that_strikes(phase, sector.number).cloned() }
+        let fails = self.rule_that_strikes(phase, sector.number).cloned();
+        Part { phase, takes, fails, sizes: self.config.sizes }
     }
 
     /// For a call that is no phase: it takes no time, and no rule strikes it.
     pub fn no_part(&self) -> Part {
-        Part { phase: Phase::P6, takes: Duration::ZERO, fails: None }
+        let sizes = self.config.sizes;
+        Part { phase: Phase::P6, takes: Duration::ZERO, fails: None, sizes }
     }
 
     /// Plays one attempt.
     pub fn playing(part: Part) -> Self {
-        let Part { phase: played, takes, fails } = part;
+        let Part { phase: played, takes, fails, sizes } = part;
         let takes = |phase| if phase == played { takes } else { Duration::ZERO };
         let durations = PerPhase::from_fn(takes);
-        Self::new(SimulatedConfig { durations, failures: fails.into_iter().collect() })
+        let failures = fails.into_iter().collect();
+        Self::new(SimulatedConfig { durations, failures, sizes })
     }
 
     /// Takes the phase's time and then fails, or panics, if a rule says so.
@@ -85,6 +90,18 @@ impl SimulatedEngine {
         }
         tell(Progress::Layers { done: of, of });
         self.strike(Phase::P1, job.id)
+    }
+
+    fn write(&self, job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failure> {
+        self.cached(job.id, job.size, file, value).write(&job.cache.join(file.name(job.size)))
+    }
+
+    fn cached(&self, id: SectorId, size: SectorSize, file: CacheFile, value: &Bytes32) -> Marked {
+        Marked::new(id, &file.name(size), value, self.config.sizes.of(file.bytes(size)))
+    }
+
+    fn replica(&self, id: SectorId, size: SectorSize, value: &Bytes32) -> Marked {
+        Marked::new(id, "replica", value, self.config.sizes.of(Some(size.bytes())))
     }
 
     /// Fails, or panics, if a rule says so.
@@ -125,34 +142,37 @@ impl Engine for SimulatedEngine {
         self.act_by_layers(job, tell)?;
         let mut made = CacheFile::layers(job.size);
         made.push(CacheFile::TreeD);
-        made.into_iter().try_for_each(|file| write_cached(job, file, &ticket.value))?;
+        made.into_iter().try_for_each(|file| self.write(job, file, &ticket.value))?;
         files::sync_directory(&job.cache)
     }
 
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
-        require(&job.cache, &CacheFile::layers(job.size), job.size, job.id)?;
+        for layer in CacheFile::layers(job.size) {
+            self.cached(job.id, job.size, layer, &ticket.value)
+                .check(&job.cache.join(layer.name(job.size)))?;
+        }
         self.act(Phase::P2, job.id)?;
         let commitments = commitments_of(job, ticket);
         let comm_r = commitments.comm_r.0;
         let mut made = CacheFile::trees_c(job.size);
         made.extend(CacheFile::trees_r_last(job.size));
         made.extend([CacheFile::TAux, CacheFile::PAux]);
-        made.into_iter().try_for_each(|file| write_cached(job, file, &comm_r))?;
-        write_at(&job.replica, &contents(job.id, "replica", &comm_r))?;
+        made.into_iter().try_for_each(|file| self.write(job, file, &comm_r))?;
+        self.replica(job.id, job.size, &comm_r).write(&job.replica)?;
         files::sync_directory(&job.cache)?;
         files::sync_directory(files::parent(&job.replica))?;
         Ok(commitments)
     }
 
     fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure> {
-        check(&job.replica, job.id, "replica", &statement.commitments.comm_r.0)?;
+        self.replica(job.id, job.size, &statement.commitments.comm_r.0).check(&job.replica)?;
         self.act(Phase::P3, job.id)?;
-        write(&job.cache, VANILLA, job.id, &statement.seed.value)?;
+        vanilla(statement).write(&job.cache.join(VANILLA))?;
         files::sync_directory(&job.cache)
     }
 
     fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
-        check(&job.cache.join(VANILLA), job.id, VANILLA, &statement.seed.value)?;
+        vanilla(statement).check(&job.cache.join(VANILLA))?;
         self.act(Phase::P4, job.id)?;
         Ok(proof_of(statement))
     }
@@ -162,10 +182,13 @@ impl Engine for SimulatedEngine {
     }
 
     fn prove_stored(&self, copy: &StoredCopy, comm_r: &CommR) -> Result<(), Failure> {
-        check(&copy.replica, copy.id, "replica", &comm_r.0)?;
-        let p_aux = CacheFile::PAux.name(copy.size);
-        check(&copy.cache.join(&p_aux), copy.id, &p_aux, &comm_r.0)?;
-        require(&copy.cache, &CacheFile::trees_r_last(copy.size), copy.size, copy.id)
+        self.replica(copy.id, copy.size, &comm_r.0).check(&copy.replica)?;
+        let post = std::iter::once(CacheFile::PAux).chain(CacheFile::trees_r_last(copy.size));
+        for file in post {
+            self.cached(copy.id, copy.size, file, &comm_r.0)
+                .check(&copy.cache.join(file.name(copy.size)))?;
+        }
+        Ok(())
     }
 
     fn attend(&self, phase: Phase, sector: SectorId, stop: &Stop) -> Result<(), Failure> {
@@ -188,67 +211,9 @@ impl Engine for SimulatedEngine {
     }
 }
 
-/// What a file holds: who it stands for, and the value that it is checked by. 1,000 to 1,200
-/// bytes: the size of no real file.
-fn contents(id: SectorId, name: &str, value: &Bytes32) -> Vec<u8> {
-    let mark = String::from_utf8_lossy(MARK);
-    let line = format!("{mark}: not a real sector. {id} {name} {value}\n");
-    line.repeat(1_000usize.div_ceil(line.len())).into_bytes()
-}
-
-fn write(cache: &Path, name: &str, id: SectorId, value: &Bytes32) -> Result<(), Failure> {
-    write_at(&cache.join(name), &contents(id, name, value))
-}
-
-fn write_cached(job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failure> {
-    write(&job.cache, &file.name(job.size), job.id, value)
-}
-
-/// A phase that ended is built upon after a power cut too: what it made is synced, as the real
-/// engine's is.
-fn write_at(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    fs::write(path, bytes)
-        .and_then(|()| durable::sync_file(path))
-        .map_err(|error| Failure::io("writing a simulated file", path, &error))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => spoilt(path),
-        _ => Failure::io("reading a simulated file", path, &error),
-    })
-}
-
-fn check(path: &Path, id: SectorId, name: &str, value: &Bytes32) -> Result<(), Failure> {
-    if read(path)? == contents(id, name, value) { Ok(()) } else { Err(spoilt(path)) }
-}
-
-/// Whether files that some phase before left are there and this sector's.
-fn require(
-    cache: &Path,
-    made: &[CacheFile],
-    size: SectorSize,
-    id: SectorId,
-) -> Result<(), Failure> {
-    for file in made {
-        let name = file.name(size);
-        let path = cache.join(&name);
-        let bytes = read(&path)?;
-        let text = String::from_utf8_lossy(&bytes);
-        if !bytes.starts_with(MARK) || !text.contains(&format!(" {id} {name} ")) {
-            return Err(spoilt(&path));
-        }
-    }
-    Ok(())
-}
-
-fn spoilt(path: &Path) -> Failure {
-    Failure::new(
-        Class::Sector,
-        "a simulated file is missing or is not what this phase needs",
-        "redo the sector from P1",
-    )
-    .at(path)
+/// P3's output has no one size.
+fn vanilla(statement: &SealStatement) -> Marked {
+    Marked::new(statement.id, VANILLA, &statement.seed.value, None)
 }
 
 fn commitments_of(job: &Job, ticket: &Ticket) -> Commitments {

@@ -1,7 +1,12 @@
+use std::fs;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use super::*;
+use crate::domain::failure::Class;
 use crate::domain::ids::ActorId;
+use crate::domain::layout::cache_files;
 use crate::domain::sector::{Data, Seed};
 use crate::domain::units::Epoch;
 
@@ -57,6 +62,58 @@ fn a_simulated_sector_goes_all_the_way_and_marks_every_file() {
             assert!((1_000..=1_200).contains(&bytes.len()), "{}", bytes.len());
         }
     }
+}
+
+#[test]
+fn with_real_sizes_every_file_of_the_layout_is_there_as_long_as_a_real_one_and_takes_no_room() {
+    use std::os::unix::fs::MetadataExt;
+    let sizes = SimulatedSizes::Real;
+    let engine = SimulatedEngine::new(SimulatedConfig { sizes, ..Default::default() });
+    for size in SectorSize::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let job = job(dir.path(), 5, size);
+        engine.label(&job, &ticket(), &|_| {}).unwrap();
+        let commitments = engine.replicate(&job, &ticket()).unwrap();
+        let mut made: Vec<String> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "sealed")
+            .collect();
+        let mut expected: Vec<String> =
+            cache_files(size).into_iter().map(|file| file.name(size)).collect();
+        made.sort();
+        expected.sort();
+        assert_eq!(made, expected, "{size}");
+        for file in cache_files(size) {
+            let found = fs::metadata(job.cache.join(file.name(size))).unwrap();
+            assert!(file.bytes(size).is_none_or(|bytes| bytes == found.len()), "{size} {file:?}");
+            assert!(found.blocks() * 512 <= 64 << 10, "{size} {file:?}: {}", found.blocks());
+            let mut mark = [0; MARK.len()];
+            fs::File::open(job.cache.join(file.name(size))).unwrap().read_exact(&mut mark).unwrap();
+            assert_eq!(mark, MARK, "{size} {file:?}");
+        }
+        assert_eq!(fs::metadata(&job.replica).unwrap().len(), size.bytes());
+        let (cache, replica) = (job.cache.clone(), job.replica.clone());
+        let copy = StoredCopy { id: job.id, size, cache, replica };
+        engine.prove_stored(&copy, &commitments.comm_r).unwrap();
+        let p_aux = job.cache.join("p_aux");
+        fs::write(&p_aux, [MARK, &[0; 55]].concat()).unwrap();
+        let failure = engine.prove_stored(&copy, &commitments.comm_r).unwrap_err();
+        assert_eq!(failure.file, Some(p_aux), "{size}");
+    }
+}
+
+#[test]
+fn a_file_system_without_files_of_that_size_is_said_to_be_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("layer");
+    let id = job(dir.path(), 5, SectorSize::KiB2).id;
+    // More than any has.
+    let too_long = Marked::new(id, "layer", &Bytes32([1; 32]), Some(u64::MAX));
+    let failure = too_long.write(&path).unwrap_err();
+    assert_eq!((failure.class, &failure.file), (Class::Operator, &Some(path)));
+    assert!(failure.what.contains("takes no file of 18446744073709551615 bytes"), "{failure:?}");
+    assert!(failure.mend.contains("ext4"), "{}", failure.mend);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::core::Limits;
 use crate::domain::ids::{OrderId, SectorNumber};
-use crate::domain::order::Order;
+use crate::domain::order::{Order, Place};
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
 
@@ -21,6 +21,11 @@ pub enum Command {
     /// Issue no more of this order.
     CancelOrder {
         order: OrderId,
+    },
+    /// Issue an order earlier or later.
+    MoveOrder {
+        order: OrderId,
+        to: Place,
     },
     /// Put the failed tasks of a sector (or the one of this phase) back.
     Retry {
@@ -68,6 +73,11 @@ pub enum Command {
 pub enum Done {
     Ordered(Order),
     Cancelled(OrderId),
+    /// Where it stands now, from 1 on.
+    Moved {
+        order: OrderId,
+        place: usize,
+    },
     Retried(Vec<Retried>),
     Redone(SectorNumber),
     /// What ran of it: phases that are stopped now, and phases whose end is awaited. It takes effect

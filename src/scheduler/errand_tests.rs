@@ -20,6 +20,7 @@ use crate::chain::{Answer, Chain, ChainError};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, SealProof, SectorId, SectorNumber};
 use crate::domain::isolation::Isolation;
+use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Timestamp};
@@ -96,7 +97,7 @@ fn run(dir: &Path, chain: Arc<dyn Chain>, clock: Clock, pulse: Pulse) -> Running
             max_outstanding: BTreeMap::new(),
             max_outstanding_in_all: None,
             needs: Arc::default(),
-            auto_pledge: 1,
+            auto_pledge: AutoPledge::Sectors(1),
         },
     };
     let core = Core::new(settings, &[(Phase::ALL.into(), 1)], Past::default());

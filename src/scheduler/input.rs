@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tokio::sync::oneshot;
 
 use super::core::{Cause, WorkerId};
-use crate::domain::admission::Rooms;
+use crate::domain::admission::{Rooms, Stores};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
@@ -39,6 +39,8 @@ pub enum Input {
     Rooms(Rooms),
     /// An attempt found that its root is gone.
     ScratchAway { root: Scratch, why: String },
+    /// How the storage was found.
+    Stores(Stores),
     /// The chain gives no answer (or does again).
     ChainTrouble { sector: SectorNumber, failure: Option<Failure> },
 }

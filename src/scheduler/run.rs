@@ -289,6 +289,8 @@ impl Loop {
                 self.view_stale = true;
                 self.s.core.scratch_is_away(&root, why);
             }
+            // It comes with every look, whether or not anything has changed.
+            Input::Stores(stores) => self.s.core.stores(stores),
             Input::ChainTrouble { sector, failure } => {
                 self.view_stale = true;
                 match failure {

@@ -42,7 +42,10 @@ pub struct BoxView {
     pub chain_trouble: Vec<ChainTrouble>,
     pub workers: Vec<WorkerView>,
     pub throttles: Vec<ThrottleView>,
+    /// In the order in which they are issued.
     pub orders: Vec<Order>,
+    /// Sectors are ordered by themselves until the storage is full.
+    pub until_full: Option<UntilFullView>,
     /// How far the finished sectors of each storage were proven again.
     pub passes: BTreeMap<String, Pass>,
     pub intake_paused: bool,
@@ -131,6 +134,14 @@ impl BoxView {
     }
 }
 
+/// What is ordered by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UntilFullView {
+    pub size: SectorSize,
+    /// Why none is ordered now: there is no room for its copy. It goes on when there is.
+    pub full: Option<String>,
+}
+
 /// What a disk is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -179,6 +190,9 @@ pub struct DiskView {
     /// Of a scratch: what each sector holds of it.
     #[serde(skip)]
     pub held: BTreeMap<SectorNumber, ByteSize>,
+    /// When the look began that saw this.
+    #[serde(skip)]
+    pub looked: Timestamp,
     /// Of a scratch: sizes whose sectors have files in common that are there.
     #[serde(skip)]
     pub shared: BTreeSet<SectorSize>,

@@ -129,7 +129,7 @@ impl StorageRoom {
     /// Space: none of them has the room. Operator: none takes new copies.
     pub fn claim(&self, id: SectorId, bytes: u64, seen: Vec<Seen>) -> Result<Claim, Failure> {
         let mut books = self.books();
-        let mut best: Option<((bool, u128), u64, Seen)> = None;
+        let mut best: Option<((bool, bool, u128), u64, Seen)> = None;
         for seen in seen {
             let terms = books.terms.get(seen.root.path());
             let Terms { weight, keep_free } =
@@ -139,7 +139,7 @@ impl StorageRoom {
             }
             let room = seen.available.saturating_sub(keep_free);
             let room = room.saturating_sub(books.claimed_of(&seen));
-            let rank = (seen.begun, u128::from(weight) * u128::from(room));
+            let rank = (seen.begun, room >= bytes, u128::from(weight) * u128::from(room));
             if best.as_ref().is_none_or(|(before, _, _)| rank > *before) {
                 best = Some((rank, room, seen));
             }

@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 
 use super::disk;
 use super::manifest::{Manifest, ManifestFile, Progress};
-use super::pump::{PumpError, Pumped, pump, read_back};
+use super::pump::{PumpError, Pumped, pump, pump_around_holes, read_back};
 use super::rate::RateLimit;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{CommR, SectorId};
-use crate::domain::layout::{
-    Scratch, StorageRoot, is_part, part_of, relative_in_cache, stored_files,
-};
+use crate::domain::layout::{Scratch, StorageRoot, is_part, part_of, stored_files};
 use crate::domain::sector::StoredAt;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::durable::{sync_dir, write_atomic};
@@ -30,8 +28,7 @@ pub struct ToStore {
     pub id: SectorId,
     pub size: SectorSize,
     pub comm_r: CommR,
-    /// Made by the simulated engine. Then whatever lies in its cache (and its replica, if there is
-    /// one) is copied, and no size is expected.
+    /// Made by the simulated engine. Then no size is expected, and holes are copied as holes.
     pub simulated: bool,
 }
 
@@ -64,12 +61,13 @@ pub fn copy_sector(
     require_storage(root)?;
     refuse_same_place(scratch, root)?;
     let files = files_to_copy(scratch, sector)?;
-    let total = files.iter().map(|file| file.bytes).sum();
+    let total: u64 = files.iter().map(|file| file.bytes).sum();
     // Before the claim: a mark on a root that is full would draw the next attempt to it again.
-    require_space(root, total)?;
+    require_space(root, files.iter().map(|file| file.taken).sum())?;
     claim_destination(root, sector, &files)?;
 
-    let mut copy = Copy { scratch, root, limit, progress, stop, done: 0, total: 2 * total };
+    let holes = sector.simulated;
+    let mut copy = Copy { scratch, root, limit, holes, progress, stop, done: 0, total: 2 * total };
     let copied = files.iter().map(|file| copy.file(file)).collect::<Result<Vec<_>, _>>()?;
     sync_parents(root, sector.id)?;
     die_at("p5.files_named");
@@ -98,19 +96,22 @@ pub fn bytes_to_copy(scratch: &Scratch, sector: &ToStore) -> Result<u64, Failure
 struct Source {
     relative: String,
     bytes: u64,
+    /// What its copy takes of the disk: a simulated one may have holes.
+    taken: u64,
     mode: u32,
 }
 
+/// `stat` counts in these.
+const BLOCK: u64 = 512;
+
 fn files_to_copy(scratch: &Scratch, sector: &ToStore) -> Result<Vec<Source>, Failure> {
-    if sector.simulated {
-        return simulated_files(scratch, sector.id);
-    }
     let mut files = Vec::new();
     for expected in stored_files(sector.id, sector.size) {
         let path = scratch.root().join(&expected.relative);
         let found = fs::metadata(&path)
             .map_err(|error| Failure::io("looking for the sealed sector", &path, &error))?;
         if let Some(bytes) = expected.bytes
+            && !sector.simulated
             && found.len() != bytes
         {
             let what = "a file of the sealed sector has the wrong size";
@@ -118,32 +119,10 @@ fn files_to_copy(scratch: &Scratch, sector: &ToStore) -> Result<Vec<Source>, Fai
             let detail = format!("{} bytes instead of {}", found.len(), bytes);
             return Err(Failure::new(Class::Sector, what, mend).at(&path).detail(detail));
         }
-        let relative = expected.relative;
-        files.push(Source { relative, bytes: found.len(), mode: found.mode() });
+        let (bytes, mode) = (found.len(), found.mode());
+        let taken = if sector.simulated { bytes.min(found.blocks() * BLOCK) } else { bytes };
+        files.push(Source { relative: expected.relative, bytes, taken, mode });
     }
-    Ok(files)
-}
-
-fn simulated_files(scratch: &Scratch, id: SectorId) -> Result<Vec<Source>, Failure> {
-    let cache = scratch.cache_dir(id);
-    let failed = |error: io::Error| Failure::io("listing the simulated sector", &cache, &error);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(&cache).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let found = entry.metadata().map_err(failed)?;
-        if let (true, Some(name)) = (found.is_file(), entry.file_name().to_str()) {
-            let relative = relative_in_cache(id, name);
-            files.push(Source { relative, bytes: found.len(), mode: found.mode() });
-        }
-    }
-    let replica = scratch.replica(id);
-    if let (Ok(found), Ok(relative)) =
-        (fs::metadata(&replica), replica.strip_prefix(scratch.root()))
-    {
-        let relative = relative.to_string_lossy().into_owned();
-        files.push(Source { relative, bytes: found.len(), mode: found.mode() });
-    }
-    files.sort_by(|a, b| a.relative.cmp(&b.relative));
     Ok(files)
 }
 
@@ -283,6 +262,9 @@ struct Copy<'a> {
     scratch: &'a Scratch,
     root: &'a StorageRoot,
     limit: &'a RateLimit,
+    /// Whether holes are kept. Of a real sector every byte is read: some file systems have told of
+    /// holes where data was, and the digest would be that of the hole.
+    holes: bool,
     progress: Progress<'a>,
     stop: &'a Stop,
     done: u64,
@@ -328,7 +310,13 @@ impl Copy<'_> {
         if part_of(from).symlink_metadata().is_ok() {
             return Err(same_place(part));
         }
-        let written = match pump(&mut source, &mut target, self.limit, &mut |n| self.moved(n)) {
+        let (limit, holes) = (self.limit, self.holes);
+        let moved = &mut |bytes| self.moved(bytes);
+        let pumped = match holes {
+            true => pump_around_holes(&mut source, &mut target, limit, moved),
+            false => pump(&mut source, &mut target, limit, moved),
+        };
+        let written = match pumped {
             Ok(written) => written,
             Err(PumpError::Read(error)) => return Err(unreadable(error)),
             Err(PumpError::Write(error)) => return Err(unwritable(error)),

@@ -11,6 +11,9 @@ use super::error::StoreError;
 use super::journal::{replace, sync_dir};
 use crate::failpoint::die_at;
 
+/// In the data directory; locked by the box that has it.
+pub const LOCK_FILE: &str = "lock";
+
 /// The paths of a data directory, and the lock that makes it ours until this is dropped.
 #[derive(Debug)]
 pub struct Ground {
@@ -39,7 +42,7 @@ impl Ground {
         fs::create_dir_all(&journal)
             .and_then(|()| sync_dir(data))
             .map_err(|error| StoreError::io("making the data directory", &journal, error))?;
-        let lock = lock(&data.join("lock"))?;
+        let lock = lock(&data.join(LOCK_FILE))?;
         let boot_id = match boot_id {
             Some(boot_id) => boot_id,
             None => this_boot()?,

@@ -53,6 +53,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 pub use error::{Place, StoreError};
+pub use ground::LOCK_FILE;
 pub use index::{BadStage, Counts, StageKind};
 pub use offline::{SegmentFacts, Verified, backup, export, in_the_way, verify};
 pub use opening::{Opening, Rebuild};

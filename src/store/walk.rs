@@ -171,8 +171,13 @@ impl World {
 
     fn choose_for_box(&self, salt: u32, idle: bool) -> Happened {
         let by = "page".to_owned();
-        match (self.box_state.orders.keys().next(), salt % 8) {
-            (Some(&order), 0) if !idle => Happened::Box(BoxEvent::Cancelled { order, by }),
+        let first = self.box_state.orders.first().map(|order| order.id);
+        match (first, salt % 8) {
+            (Some(order), 4) if !idle && self.box_state.orders.len() > 1 => {
+                Happened::Box(BoxEvent::Moved { order, before: None, by })
+            }
+            (Some(_), 4) if !idle => self.order_another(salt),
+            (Some(order), 0) if !idle => Happened::Box(BoxEvent::Cancelled { order, by }),
             (Some(_), 1) if !idle => Happened::Box(BoxEvent::IntakePaused { by }),
             (Some(_), 2) if !idle => Happened::Box(BoxEvent::IntakeResumed { by }),
             (Some(_), 3) if !idle => Happened::Box(BoxEvent::Checked {
@@ -180,7 +185,7 @@ impl World {
                 began: Timestamp(u64::from(salt % 3)),
                 up_to: (!salt.is_multiple_of(5)).then_some(SectorNumber(u64::from(salt))),
             }),
-            (Some(&order), _) => Happened::Sector {
+            (Some(order), _) => Happened::Sector {
                 number: self.box_state.next_sector(),
                 event: Event::Issued {
                     miner: ActorId(1000),
@@ -191,13 +196,17 @@ impl World {
                     scratch: salt.is_multiple_of(3).then(|| Scratch::new("/scratch")),
                 },
             },
-            (None, _) => Happened::Box(BoxEvent::Ordered {
-                order: OrderId(self.box_state.next_order),
-                size: SectorSize::KiB2,
-                count: u64::from(1 + salt % 4),
-                by,
-            }),
+            (None, _) => self.order_another(salt),
         }
+    }
+
+    fn order_another(&self, salt: u32) -> Happened {
+        Happened::Box(BoxEvent::Ordered {
+            order: OrderId(self.box_state.next_order),
+            size: SectorSize::KiB2,
+            count: u64::from(1 + salt % 4),
+            by: "page".to_owned(),
+        })
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the page's buttons do: plain forms, answered by going back with a sentence of what
 //! happened, or by the error page.
 
+mod orders;
+
 use std::path::PathBuf;
 
 use axum::extract::rejection::FormRejection;
@@ -10,19 +12,18 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::Deserialize;
 
+use super::entry::By;
 use super::error::{Named, PageError, Unanswered};
 use super::lookup::shortened;
 use super::pages::failures;
 use super::show::{grouped, plural};
 use super::{WebState, flash, lookup, verify};
-use crate::domain::ids::{OrderId, SectorNumber};
-use crate::domain::order::ORDER_LIMIT;
+use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
-use crate::domain::units::{ByteSize, SectorSize};
+use crate::domain::units::ByteSize;
 use crate::scheduler::command::{Command, Done, Retried};
 
-/// In the history: what was pressed on the page.
-const BY: &str = "the page";
+pub use orders::{cancel_order, move_order, order, order_count, order_id, order_size, place};
 
 type Answer = Result<Response, PageError>;
 type Fields<T> = Result<Form<T>, FormRejection>;
@@ -50,7 +51,7 @@ fn said(back: &str, sentence: &str) -> Response {
 }
 
 /// Only an address of this page: anything else leads to the Overview.
-fn own_address(back: &str) -> &str {
+pub fn own_address(back: &str) -> &str {
     let plain = back.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if plain && back.starts_with('/') && !back.starts_with("//") { back } else { "/" }
 }
@@ -59,81 +60,6 @@ fn own_address(back: &str) -> &str {
 pub struct Plain {
     #[serde(default)]
     back: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub struct OrderFields {
-    #[serde(default)]
-    count: String,
-    size: Option<String>,
-    #[serde(default)]
-    back: String,
-}
-
-/// How many sectors an order asks for. Whatever makes no sense goes no further than here.
-pub fn order_count(text: &str) -> Result<u64, Unanswered> {
-    let text = text.trim();
-    let mend = format!("give a whole number from 1 to {}", grouped(ORDER_LIMIT));
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits {
-        let found =
-            if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", shortened(text)) };
-        return Err(Unanswered::invalid(
-            format!("{found} is not a number of sectors; nothing was ordered"),
-            mend,
-        ));
-    }
-    // Digits that do not fit are more than the limit too.
-    match text.parse::<u64>() {
-        Ok(0) => Err(Unanswered::invalid("an order of 0 sectors orders nothing", mend)),
-        Ok(count) if count <= ORDER_LIMIT => Ok(count),
-        Ok(_) | Err(_) => Err(Unanswered::invalid(
-            format!(
-                "{} sectors are more than one order may ask for ({}); nothing was ordered",
-                shortened(text),
-                grouped(ORDER_LIMIT)
-            ),
-            mend,
-        )),
-    }
-}
-
-/// The size an order names, or the box's own.
-pub fn order_size(state: &WebState, text: Option<&str>) -> Result<SectorSize, Unanswered> {
-    match text.map(str::trim).filter(|text| !text.is_empty()) {
-        None => Ok(state.handle.view().sector_size),
-        Some(text) => text.parse().map_err(|_| {
-            let known = SectorSize::ALL.map(SectorSize::name).join(", ");
-            Unanswered::invalid(
-                format!("`{}` is no sector size; nothing was ordered", shortened(text)),
-                format!("use one of {known}"),
-            )
-        }),
-    }
-}
-
-pub async fn order(State(state): State<WebState>, sent: Fields<OrderFields>) -> Answer {
-    let fields = fields(sent)?;
-    let count = order_count(&fields.count)?;
-    let size = order_size(&state, fields.size.as_deref())?;
-    let done = state.handle.command(Command::Order { size, count }, BY).await?;
-    Ok(said(&fields.back, &done_words(&done)))
-}
-
-pub async fn cancel_order(
-    State(state): State<WebState>,
-    Named(order): Named,
-    sent: Fields<Plain>,
-) -> Answer {
-    let order = order_id(&order)?;
-    carry_out(&state, Command::CancelOrder { order }, &fields(sent)?).await
-}
-
-pub fn order_id(text: &str) -> Result<OrderId, Unanswered> {
-    text.parse().map(OrderId).map_err(|_| {
-        let detail = format!("there is no order {}", shortened(text));
-        Unanswered::new(StatusCode::NOT_FOUND, detail, "the Overview lists the open orders")
-    })
 }
 
 /// The number in an address. Whether there is such a sector, the scheduler says.
@@ -150,72 +76,78 @@ pub struct RetryFields {
 
 pub async fn retry(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<RetryFields>,
 ) -> Answer {
     let fields = fields(sent)?;
     let sector = sector_number(&sector)?;
     let phase = fields.phase.as_deref().map(lookup::phase).transpose()?;
-    carry_out(&state, Command::Retry { sector, phase }, &Plain { back: fields.back }).await
+    carry_out(&state, &by, Command::Retry { sector, phase }, &Plain { back: fields.back }).await
 }
 
 pub async fn verify(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let fields = fields(sent)?;
-    let number = verify::order(&state, &sector, BY)?.id.number;
+    let number = verify::order(&state, &sector, &by)?.id.number;
     let words = format!("Sector {number} is being proven again; its page says what comes of it.");
     Ok(said(&fields.back, &words))
 }
 
 pub async fn redo(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let sector = sector_number(&sector)?;
-    carry_out(&state, Command::Redo { sector }, &fields(sent)?).await
+    carry_out(&state, &by, Command::Redo { sector }, &fields(sent)?).await
 }
 
 pub async fn abort(
     State(state): State<WebState>,
+    By(by): By,
     Named(sector): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let sector = sector_number(&sector)?;
-    carry_out(&state, Command::Abort { sector }, &fields(sent)?).await
+    carry_out(&state, &by, Command::Abort { sector }, &fields(sent)?).await
 }
 
-pub async fn pause(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::PauseIntake, &fields(sent)?).await
+pub async fn pause(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::PauseIntake, &fields(sent)?).await
 }
 
-pub async fn resume(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::ResumeIntake, &fields(sent)?).await
+pub async fn resume(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::ResumeIntake, &fields(sent)?).await
 }
 
 pub async fn pause_phase(
     State(state): State<WebState>,
+    By(by): By,
     Named(phase): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let phase = lookup::phase(&phase)?;
-    carry_out(&state, Command::PausePhase { phase }, &fields(sent)?).await
+    carry_out(&state, &by, Command::PausePhase { phase }, &fields(sent)?).await
 }
 
 pub async fn resume_phase(
     State(state): State<WebState>,
+    By(by): By,
     Named(phase): Named,
     sent: Fields<Plain>,
 ) -> Answer {
     let phase = lookup::phase(&phase)?;
-    carry_out(&state, Command::ResumePhase { phase }, &fields(sent)?).await
+    carry_out(&state, &by, Command::ResumePhase { phase }, &fields(sent)?).await
 }
 
-pub async fn drain(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::Drain, &fields(sent)?).await
+pub async fn drain(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::Drain, &fields(sent)?).await
 }
 
 pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
@@ -225,18 +157,18 @@ pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answe
 }
 
 /// Said in any case; what is wrong with the file has a page of its own.
-pub async fn reload(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+pub async fn reload(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
     let back = fields(sent)?.back;
-    let words = state.reload.again(BY).await?.words();
+    let words = state.reload.again(&by).await?.words();
     Ok(said(&back, &words))
 }
 
-pub async fn resume_all(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
-    carry_out(&state, Command::ResumeAll, &fields(sent)?).await
+pub async fn resume_all(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
+    carry_out(&state, &by, Command::ResumeAll, &fields(sent)?).await
 }
 
-async fn carry_out(state: &WebState, command: Command, fields: &Plain) -> Answer {
-    let done = state.handle.command(command, BY).await?;
+async fn carry_out(state: &WebState, by: &str, command: Command, fields: &Plain) -> Answer {
+    let done = state.handle.command(command, by).await?;
     Ok(said(&fields.back, &done_words(&done)))
 }
 
@@ -249,10 +181,14 @@ pub struct CauseFields {
 }
 
 /// Puts back every task that failed of this cause. One that was retried meanwhile is passed over.
-pub async fn retry_cause(State(state): State<WebState>, sent: Fields<CauseFields>) -> Answer {
+pub async fn retry_cause(
+    State(state): State<WebState>,
+    By(by): By,
+    sent: Fields<CauseFields>,
+) -> Answer {
     let fields = fields(sent)?;
     let Some(cause) = &fields.cause else {
-        return carry_out(&state, Command::RetryAll, &Plain { back: fields.back }).await;
+        return carry_out(&state, &by, Command::RetryAll, &Plain { back: fields.back }).await;
     };
     let group = failures::groups(&state)?.into_iter().find(|group| group.key() == *cause);
     let Some(group) = group else {
@@ -260,7 +196,7 @@ pub async fn retry_cause(State(state): State<WebState>, sent: Fields<CauseFields
     };
     let retries = group.failed.iter().map(|failed| {
         let command = Command::Retry { sector: failed.sector, phase: Some(failed.phase) };
-        state.handle.command(command, BY)
+        state.handle.command(command, &by)
     });
     let mut retried = Vec::new();
     for result in join_all(retries).await {
@@ -278,9 +214,13 @@ pub struct OrphanFields {
     back: String,
 }
 
-pub async fn delete_orphan(State(state): State<WebState>, sent: Fields<OrphanFields>) -> Answer {
+pub async fn delete_orphan(
+    State(state): State<WebState>,
+    By(by): By,
+    sent: Fields<OrphanFields>,
+) -> Answer {
     let OrphanFields { path, back } = fields(sent)?;
-    let bytes = state.orphans.delete(&state.handle, path.clone(), BY).await?;
+    let bytes = state.orphans.delete(&state.handle, path.clone(), by).await?;
     Ok(said(&back, &done_words(&Done::OrphanRecorded { path, bytes })))
 }
 
@@ -294,6 +234,8 @@ pub fn done_words(done: &Done) -> String {
             order.id
         ),
         Done::Cancelled(order) => format!("Order {order} issues no more sectors."),
+        Done::Moved { order, place: 1 } => format!("Order {order} is first now."),
+        Done::Moved { order, place } => format!("Order {order} stands at place {place} now."),
         Done::Retried(retried) => retried_words(retried),
         Done::Redone(sector) => format!("Sector {sector} goes back to P1."),
         Done::Aborted { sector, stopped, awaited } => aborted_words(*sector, stopped, awaited),
@@ -346,27 +288,6 @@ fn retried_words(retried: &[Retried]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_order_that_makes_no_sense_is_refused_with_the_reason() {
-        for text in [
-            "0",
-            "",
-            " ",
-            "-1",
-            "1.5",
-            "1e3",
-            "many",
-            "100001",
-            "1000000000000",
-            "9".repeat(99).as_str(),
-        ] {
-            let why = order_count(text).unwrap_err();
-            assert_eq!(why.status, StatusCode::UNPROCESSABLE_ENTITY, "{text}");
-            assert!(why.mend.contains("from 1 to 100,000"), "{text}: {}", why.mend);
-        }
-        assert_eq!(order_count(" 100000 "), Ok(ORDER_LIMIT));
-    }
 
     #[test]
     fn an_action_never_leads_to_another_site() {

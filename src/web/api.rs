@@ -8,20 +8,22 @@ use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Json, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::{self, HeaderMap};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_http::csrf::CsrfLayer;
 
-use super::actions::{order_count, order_id, order_size, sector_number};
+use super::actions::{order_count, order_id, order_size, place, sector_number};
+use super::entry::By;
 use super::error::{Named, Problem, Unanswered};
+use super::log::{self, LogAnswer, LogParams};
 use super::lookup::{self, SectorParams, TaskParams};
-use super::status::Status;
+use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, TaskRow};
 use super::{WebState, guard};
+use crate::logs::Whose;
 use crate::scheduler::command::{Command, Done, Retried};
 use crate::store::Direction;
 use crate::worker::checks::Seen;
@@ -34,10 +36,13 @@ type Answer = Result<Response, Problem>;
 pub fn router() -> Router<WebState> {
     let refusal = |_| Problem(guard::cross_site()).into_response();
     Router::new()
-        .route("/api/v1/orders", post(order))
+        .route("/api/v1/orders", get(orders).post(order))
+        .route("/api/v1/orders/{order}/move", post(move_order))
         .route("/api/v1/orders/{order}/cancel", post(cancel_order))
         .route("/api/v1/sectors", get(sectors))
         .route("/api/v1/sectors/{number}", get(sector))
+        .route("/api/v1/sectors/{number}/log", get(sector_log))
+        .route("/api/v1/log", get(box_log))
         .route("/api/v1/sectors/{number}/retry", post(retry))
         .route("/api/v1/sectors/{number}/verify", post(verify_again).get(verified))
         .route("/api/v1/sectors/{number}/redo", post(redo))
@@ -57,15 +62,6 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/doctor", get(doctor))
         .route("/api/v1/status", get(status))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
-}
-
-/// Who asked, for the history: sealbox's own command line names itself.
-fn by(headers: &HeaderMap) -> &'static str {
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    match agent {
-        Some(agent) if agent.starts_with("sealbox/") => "the command line",
-        Some(_) | None => "the API",
-    }
 }
 
 fn query<T>(sent: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
@@ -93,23 +89,51 @@ struct OrderBody {
 
 async fn order(
     State(state): State<WebState>,
-    headers: HeaderMap,
+    By(by): By,
     sent: Result<Json<OrderBody>, JsonRejection>,
 ) -> Answer {
     let asked = body(sent, r#"{"count":3}"#)?;
     let count = order_count(&asked.count.to_string())?;
     let size = order_size(&state, asked.size.as_deref())?;
-    let done = state.handle.command(Command::Order { size, count }, by(&headers)).await?;
+    let done = state.handle.command(Command::Order { size, count }, &by).await?;
     Ok((StatusCode::CREATED, Json(done_json(&done))).into_response())
 }
 
-async fn cancel_order(
+async fn cancel_order(State(state): State<WebState>, By(by): By, Named(order): Named) -> Answer {
+    let order = order_id(&order)?;
+    carry_out(&state, &by, Command::CancelOrder { order }).await
+}
+
+#[derive(Serialize)]
+struct Open {
+    orders: Vec<OrderRow>,
+}
+
+/// The open ones, in the order in which they are issued. They are at most a thousand.
+async fn orders(State(state): State<WebState>) -> Response {
+    let orders = state.handle.view().orders.iter().map(order_row).collect();
+    Json(Open { orders }).into_response()
+}
+
+/// `{"to":"first"}`, or `{"before":3}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveBody {
+    to: Option<String>,
+    before: Option<Value>,
+}
+
+async fn move_order(
     State(state): State<WebState>,
-    headers: HeaderMap,
+    By(by): By,
     Named(order): Named,
+    sent: Result<Json<MoveBody>, JsonRejection>,
 ) -> Answer {
     let order = order_id(&order)?;
-    carry_out(&state, &headers, Command::CancelOrder { order }).await
+    let asked = body(sent, r#"{"to":"first"} or {"before":3}"#)?;
+    let before = asked.before.map(|before| before.to_string());
+    let to = place(asked.to.as_deref(), before.as_deref())?;
+    carry_out(&state, &by, Command::MoveOrder { order, to }).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,14 +145,14 @@ struct RetryBody {
 /// Which phase: of the sector's failed ones, every one unless the body names one.
 async fn retry(
     State(state): State<WebState>,
-    headers: HeaderMap,
+    By(by): By,
     Named(number): Named,
     sent: Bytes,
 ) -> Answer {
     let sector = sector_number(&number)?;
     let asked = if sent.is_empty() { RetryBody::default() } else { retry_body(&sent)? };
     let phase = asked.phase.as_deref().map(lookup::phase).transpose()?;
-    let done = state.handle.command(Command::Retry { sector, phase }, by(&headers)).await?;
+    let done = state.handle.command(Command::Retry { sector, phase }, &by).await?;
     match done {
         Done::Retried(retried) => {
             let phases: Vec<_> = retried.iter().map(|Retried { phase, .. }| phase).collect();
@@ -145,12 +169,8 @@ fn retry_body(sent: &[u8]) -> Result<RetryBody, Problem> {
     })?)
 }
 
-async fn verify_again(
-    State(state): State<WebState>,
-    headers: HeaderMap,
-    Named(number): Named,
-) -> Answer {
-    let sector = verify::order(&state, &number, by(&headers))?;
+async fn verify_again(State(state): State<WebState>, By(by): By, Named(number): Named) -> Answer {
+    let sector = verify::order(&state, &number, &by)?;
     let seen = verify::seen(&state, &sector).unwrap_or(Seen::Waiting(None));
     Ok((StatusCode::ACCEPTED, Json(Verification::of(&sector, seen))).into_response())
 }
@@ -164,44 +184,36 @@ async fn verified(State(state): State<WebState>, Named(number): Named) -> Answer
     Ok(Json(Verification::of(&sector, seen)).into_response())
 }
 
-async fn redo(State(state): State<WebState>, headers: HeaderMap, Named(number): Named) -> Answer {
+async fn redo(State(state): State<WebState>, By(by): By, Named(number): Named) -> Answer {
     let sector = sector_number(&number)?;
-    carry_out(&state, &headers, Command::Redo { sector }).await
+    carry_out(&state, &by, Command::Redo { sector }).await
 }
 
-async fn abort(State(state): State<WebState>, headers: HeaderMap, Named(number): Named) -> Answer {
+async fn abort(State(state): State<WebState>, By(by): By, Named(number): Named) -> Answer {
     let sector = sector_number(&number)?;
-    carry_out(&state, &headers, Command::Abort { sector }).await
+    carry_out(&state, &by, Command::Abort { sector }).await
 }
 
-async fn retry_all(State(state): State<WebState>, headers: HeaderMap) -> Answer {
-    carry_out(&state, &headers, Command::RetryAll).await
+async fn retry_all(State(state): State<WebState>, By(by): By) -> Answer {
+    carry_out(&state, &by, Command::RetryAll).await
 }
 
-async fn pause(State(state): State<WebState>, headers: HeaderMap) -> Answer {
-    carry_out(&state, &headers, Command::PauseIntake).await
+async fn pause(State(state): State<WebState>, By(by): By) -> Answer {
+    carry_out(&state, &by, Command::PauseIntake).await
 }
 
-async fn resume(State(state): State<WebState>, headers: HeaderMap) -> Answer {
-    carry_out(&state, &headers, Command::ResumeIntake).await
+async fn resume(State(state): State<WebState>, By(by): By) -> Answer {
+    carry_out(&state, &by, Command::ResumeIntake).await
 }
 
-async fn pause_phase(
-    State(state): State<WebState>,
-    headers: HeaderMap,
-    Named(name): Named,
-) -> Answer {
+async fn pause_phase(State(state): State<WebState>, By(by): By, Named(name): Named) -> Answer {
     let phase = lookup::phase(&name)?;
-    carry_out(&state, &headers, Command::PausePhase { phase }).await
+    carry_out(&state, &by, Command::PausePhase { phase }).await
 }
 
-async fn resume_phase(
-    State(state): State<WebState>,
-    headers: HeaderMap,
-    Named(name): Named,
-) -> Answer {
+async fn resume_phase(State(state): State<WebState>, By(by): By, Named(name): Named) -> Answer {
     let phase = lookup::phase(&name)?;
-    carry_out(&state, &headers, Command::ResumePhase { phase }).await
+    carry_out(&state, &by, Command::ResumePhase { phase }).await
 }
 
 /// The latest look; `null` until the first has come back.
@@ -209,16 +221,16 @@ async fn doctor(State(state): State<WebState>) -> Response {
     Json(state.doctor.latest()).into_response()
 }
 
-async fn drain(State(state): State<WebState>, headers: HeaderMap) -> Answer {
-    carry_out(&state, &headers, Command::Drain).await
+async fn drain(State(state): State<WebState>, By(by): By) -> Answer {
+    carry_out(&state, &by, Command::Drain).await
 }
 
-async fn resume_all(State(state): State<WebState>, headers: HeaderMap) -> Answer {
-    carry_out(&state, &headers, Command::ResumeAll).await
+async fn resume_all(State(state): State<WebState>, By(by): By) -> Answer {
+    carry_out(&state, &by, Command::ResumeAll).await
 }
 
-async fn carry_out(state: &WebState, headers: &HeaderMap, command: Command) -> Answer {
-    let done = state.handle.command(command, by(headers)).await?;
+async fn carry_out(state: &WebState, by: &str, command: Command) -> Answer {
+    let done = state.handle.command(command, by).await?;
     Ok(Json(done_json(&done)).into_response())
 }
 
@@ -228,6 +240,7 @@ fn done_json(done: &Done) -> Value {
             json!({ "order": order.id, "count": order.count, "size": order.size })
         }
         Done::Cancelled(order) => json!({ "cancelled": order }),
+        Done::Moved { order, place } => json!({ "moved": order, "place": place }),
         Done::Retried(retried) => json!({ "retried": retried }),
         Done::Redone(sector) => json!({ "redone": sector }),
         Done::Aborted { sector, stopped, awaited } => json!({
@@ -272,6 +285,30 @@ async fn sector(State(state): State<WebState>, Named(number): Named) -> Answer {
     Ok(Json(SectorDetail::of(&state, &sector, &history)).into_response())
 }
 
+async fn sector_log(
+    State(state): State<WebState>,
+    Named(number): Named,
+    sent: Result<Query<LogParams>, QueryRejection>,
+) -> Answer {
+    let number = lookup::sector(&state, &number)?.id.number;
+    log_answer(&state, Whose::Sector(number), &query(sent)?).await
+}
+
+async fn box_log(
+    State(state): State<WebState>,
+    sent: Result<Query<LogParams>, QueryRejection>,
+) -> Answer {
+    log_answer(&state, Whose::Box, &query(sent)?).await
+}
+
+async fn log_answer(state: &WebState, whose: Whose, params: &LogParams) -> Answer {
+    let wanted = params.parse()?;
+    // First: what comes while it is looked for is told when it is asked what follows.
+    let latest = state.logs.latest(whose);
+    let found = log::find(state, whose, &wanted).await;
+    Ok(Json(LogAnswer::of(whose, params, &wanted, latest, &found)).into_response())
+}
+
 #[derive(Serialize)]
 struct Tasks {
     tasks: Vec<TaskRow>,
@@ -289,8 +326,8 @@ async fn tasks(
     Ok(Json(Tasks { tasks: rows.collect(), next }).into_response())
 }
 
-async fn reload(State(state): State<WebState>, headers: HeaderMap) -> Answer {
-    Ok(Json(state.reload.again(by(&headers)).await?).into_response())
+async fn reload(State(state): State<WebState>, By(by): By) -> Answer {
+    Ok(Json(state.reload.again(&by).await?).into_response())
 }
 
 async fn orphans(State(state): State<WebState>) -> Answer {
@@ -306,11 +343,11 @@ struct OrphanBody {
 
 async fn delete_orphan(
     State(state): State<WebState>,
-    headers: HeaderMap,
+    By(by): By,
     sent: Result<Json<OrphanBody>, JsonRejection>,
 ) -> Answer {
     let OrphanBody { path } = body(sent, r#"{"path":"/scratch/cache/s-t01000-7"}"#)?;
-    let bytes = state.orphans.delete(&state.handle, path.clone(), by(&headers)).await?;
+    let bytes = state.orphans.delete(&state.handle, path.clone(), by).await?;
     Ok(Json(done_json(&Done::OrphanRecorded { path, bytes })).into_response())
 }
 

@@ -71,6 +71,9 @@ impl From<ReloadError> for Unanswered {
                 problems: errors.problems().to_vec(),
                 ..Self::invalid(errors.to_string(), ConfigErrors::MEND)
             },
+            ReloadError::Tls(error) => {
+                Self::invalid(error.to_string(), "mend it and read again; what was in effect stays")
+            }
             ReloadError::Refused(refusal) => refusal.into(),
         }
     }
@@ -105,7 +108,7 @@ struct ErrorPage<'a> {
     title: &'a str,
     detail: &'a str,
     mend: &'a str,
-    navs: [Nav; 6],
+    navs: [Nav; Nav::ALL.len()],
 }
 
 impl IntoResponse for PageError {

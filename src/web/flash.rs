@@ -2,7 +2,9 @@
 //!
 //! A cookie and not a query parameter: no link can put words into the page's mouth.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::entry::cookie;
 
 const NAME: &str = "sealbox_said";
 const LONGEST: usize = 300;
@@ -27,10 +29,7 @@ fn set(value: &str, seconds: u32) -> HeaderValue {
 
 /// What was left, if it is one of ours.
 pub fn left(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let value = cookies
-        .flat_map(|line| line.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(NAME)?.strip_prefix('='))?;
+    let value = cookie(headers, NAME)?;
     let said = String::from_utf8(hex::decode(value).ok()?).ok()?;
     let shown: String = said.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     (!shown.is_empty()).then_some(shown)
@@ -38,6 +37,8 @@ pub fn left(headers: &HeaderMap) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn brought(cookie: &str) -> Option<String> {

@@ -11,8 +11,10 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::error::{PageError, Unanswered};
 use super::nav::Nav;
+use super::read_only::without_buttons;
 use super::show::{self, Markup};
 use super::{WebState, flash, live};
+use crate::access::{Caller, Shown};
 use crate::domain::units::{SectorSize, Timestamp};
 use crate::scheduler::view::BoxView;
 
@@ -22,8 +24,16 @@ pub struct Seen {
     /// Its path and query: where the live part is fetched from, and where an action leads back.
     pub here: String,
     flash: Option<String>,
+    /// None only where a page is made without the guards at the door.
+    caller: Option<Caller>,
     /// Asked for by the page itself, to renew its live part.
     renewal: bool,
+}
+
+impl Seen {
+    pub fn is_renewal(&self) -> bool {
+        self.renewal
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Seen {
@@ -34,7 +44,18 @@ impl<S: Sync> FromRequestParts<S> for Seen {
         let renewal = parts.headers.contains_key("hx-request");
         // A renewal leaves the sentence to the page it was meant for.
         let flash = if renewal { None } else { flash::left(&parts.headers) };
-        Ok(Self { here, flash, renewal })
+        let caller = parts.extensions.get().cloned();
+        Ok(Self { here, flash, caller, renewal })
+    }
+}
+
+impl Seen {
+    fn may_act(&self) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.role.may_act())
+    }
+
+    fn is_signed_in(&self) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.shown == Shown::Session)
     }
 }
 
@@ -45,6 +66,10 @@ pub struct Frame {
     pub nav: Nav,
     pub here: String,
     pub flash: Option<String>,
+    /// Else whoever looks at it may only look.
+    pub may_act: bool,
+    /// By a session, which can be ended.
+    pub signed_in: bool,
     /// What the page was made from; the live connection compares it with what there is.
     pub version: String,
     pub now: Timestamp,
@@ -58,13 +83,15 @@ impl Frame {
             nav,
             here: seen.here.clone(),
             flash: seen.flash.clone(),
+            may_act: seen.may_act(),
+            signed_in: seen.is_signed_in(),
             version: live::version(state),
             now: show::now(),
             view: state.handle.view(),
         }
     }
 
-    pub fn navs(&self) -> [Nav; 6] {
+    pub fn navs(&self) -> [Nav; Nav::ALL.len()] {
         Nav::ALL
     }
 
@@ -101,6 +128,7 @@ pub fn page(seen: &Seen, template: &impl Template) -> Result<Response, PageError
         let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
         Unanswered::new(status, "this page could not be made", "please report it with the log")
     })?;
+    let text = if seen.may_act() { text } else { without_buttons(&text) };
     let mut headers = HeaderMap::new();
     if seen.flash.is_some() && !seen.renewal {
         headers.insert(header::SET_COOKIE, flash::clear());

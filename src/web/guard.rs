@@ -1,6 +1,7 @@
 //! Who may ask, and what every answer carries.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -10,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::error::{Unanswered, answer};
+use crate::config::{Config, Web};
 
 /// A request carries no more than this, in bytes.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -46,9 +48,43 @@ pub async fn headers(request: Request, next: Next) -> Response {
     response
 }
 
+/// What this box is called, beside `localhost`.
+#[derive(Debug, Clone)]
+pub struct Names {
+    pub listen: SocketAddr,
+    hosts: Arc<[String]>,
+    tls: bool,
+}
+
+impl Names {
+    pub fn of(config: &Config) -> Self {
+        let hosts = config.hosts.as_slice().into();
+        Self { listen: config.listen, hosts, tls: config.tls.is_some() }
+    }
+
+    pub fn url(&self) -> String {
+        Web::url(self.listen, &self.hosts, self.tls)
+    }
+
+    fn are_asked_for(&self, host: &str) -> bool {
+        let Ok(uri) = host.parse::<Uri>() else { return false };
+        let Some(name) = uri.host() else { return false };
+        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        let listen = self.listen.ip();
+        match bare.parse::<IpAddr>() {
+            // An address cannot be rebound. On all interfaces the box has addresses not known here.
+            Ok(ip) => ip.is_loopback() || ip == listen || listen.is_unspecified(),
+            Err(_) => {
+                let name = bare.trim_end_matches('.').to_ascii_lowercase();
+                name == "localhost" || self.hosts.contains(&name)
+            }
+        }
+    }
+}
+
 /// Refuses a request that was sent to a name that is not ours: a stranger's page whose own name
 /// was pointed at this address (DNS rebinding) would otherwise be the same origin as this one.
-pub async fn host(State(listen): State<SocketAddr>, request: Request, next: Next) -> Response {
+pub async fn host(State(names): State<Names>, request: Request, next: Next) -> Response {
     // HTTP/2 and absolute-form requests name the host in the address itself.
     let named = match request.uri().authority() {
         Some(authority) => Some(authority.as_str().to_owned()),
@@ -58,26 +94,15 @@ pub async fn host(State(listen): State<SocketAddr>, request: Request, next: Next
             .and_then(|host| host.to_str().ok().map(str::to_owned)),
     };
     match named {
-        Some(name) if is_ours(&name, listen) => next.run(request).await,
+        Some(name) if names.are_asked_for(&name) => next.run(request).await,
         Some(_) | None => answer(
             request.uri().path(),
             Unanswered::new(
                 StatusCode::FORBIDDEN,
                 "this request names a host that is not this box",
-                format!("open http://{listen}/ or http://localhost:{}/", listen.port()),
+                format!("open {}/, or put the name into `[web] hosts`", names.url()),
             ),
         ),
-    }
-}
-
-fn is_ours(host: &str, listen: SocketAddr) -> bool {
-    let Ok(uri) = host.parse::<Uri>() else { return false };
-    let Some(name) = uri.host() else { return false };
-    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    match bare.parse::<IpAddr>() {
-        // An address cannot be rebound. On all interfaces the box has addresses not known here.
-        Ok(ip) => ip.is_loopback() || ip == listen.ip() || listen.ip().is_unspecified(),
-        Err(_) => bare.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
     }
 }
 
@@ -113,7 +138,12 @@ mod tests {
 
     #[test]
     fn only_this_box_s_own_names_are_ours() {
-        let loopback: SocketAddr = "127.0.0.1:3456".parse().unwrap();
+        let names = |listen: &str| Names {
+            listen: listen.parse().unwrap(),
+            hosts: ["box.lab".to_owned()].into(),
+            tls: false,
+        };
+        let loopback = names("127.0.0.1:3456");
         for host in [
             "localhost",
             "LOCALHOST:3456",
@@ -121,8 +151,10 @@ mod tests {
             "127.0.0.1",
             "[::1]:3456",
             "localhost.:1",
+            "box.lab:3456",
+            "Box.Lab.",
         ] {
-            assert!(is_ours(host, loopback), "{host}");
+            assert!(loopback.are_asked_for(host), "{host}");
         }
         for host in [
             "evil.example",
@@ -130,15 +162,16 @@ mod tests {
             "localhost.evil.example",
             "127.0.0.1.evil.example",
             "10.0.0.1:3456",
+            "a.box.lab",
             "",
             " ",
             "[::1",
             "a b",
         ] {
-            assert!(!is_ours(host, loopback), "{host}");
+            assert!(!loopback.are_asked_for(host), "{host}");
         }
-        let all: SocketAddr = "0.0.0.0:3456".parse().unwrap();
-        assert!(is_ours("10.0.0.1:3456", all));
-        assert!(!is_ours("box.lab", all));
+        let all = names("0.0.0.0:3456");
+        assert!(all.are_asked_for("10.0.0.1:3456"));
+        assert!(!all.are_asked_for("box.example"));
     }
 }

@@ -125,7 +125,7 @@ impl TaskParams {
 }
 
 /// A form sends an empty text for what was left empty.
-fn given(text: &Option<String>) -> Option<&str> {
+pub fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().map(str::trim).filter(|text| !text.is_empty())
 }
 
@@ -174,7 +174,7 @@ fn flag(text: &str, name: &str) -> Result<bool, Unanswered> {
     }
 }
 
-fn limit(text: Option<&str>) -> Result<usize, Unanswered> {
+pub fn limit(text: Option<&str>) -> Result<usize, Unanswered> {
     let Some(text) = text else { return Ok(ROWS) };
     text.parse().ok().filter(|limit| (1..=MOST_ROWS).contains(limit)).ok_or_else(|| {
         Unanswered::invalid(

@@ -4,11 +4,14 @@ mod actions;
 mod api;
 mod assets;
 mod disks;
+mod entry;
 mod error;
 mod flash;
 mod frame;
-mod guard;
+pub mod guard;
 mod live;
+mod log;
+mod login;
 mod look;
 mod lookup;
 mod nav;
@@ -17,9 +20,14 @@ pub mod opening;
 pub mod orphans;
 mod pages;
 mod parts;
-
-mod show;
+mod patient;
+mod read_only;
+mod renewals;
+mod serve;
+pub(crate) mod show;
+mod since;
 mod status;
+mod story;
 mod strip;
 #[cfg(test)]
 mod tests;
@@ -28,12 +36,9 @@ mod verify;
 mod wire;
 mod words;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -47,6 +52,7 @@ use tower_http::csrf::CsrfLayer;
 use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
+use crate::logs::Logs;
 use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
@@ -55,6 +61,11 @@ use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 use error::{PageError, Problem, Unanswered};
+use guard::Names;
+use renewals::Renewals;
+
+pub use entry::Door;
+pub use serve::serve;
 
 /// Where a sector's files lie, or would lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,18 +105,20 @@ pub struct WebState {
     pub checks: Checks,
     /// What copies under way have claimed of each storage.
     pub room: StorageRoom,
-    /// The address that is listened on: requests must name it, or loopback.
-    pub listen: SocketAddr,
+    /// Requests must name this box by one of them.
+    pub names: Names,
+    /// Who is let in.
+    pub door: Door,
     /// The configuration in effect, and the way to another.
     pub reload: Reload,
+    /// The box's log and the sectors' own.
+    pub logs: Logs,
 }
-
-/// What requests under way have when the box stops.
-const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Every page, action, asset and the API, behind the guards.
 pub fn router(state: WebState) -> Router {
-    let listen = state.listen;
+    let (names, door) = (state.names.clone(), state.door.clone());
+    let renewals = Renewals::new(state.clone());
     let answered_soon = pages_and_actions().merge(api::router()).layer(from_fn(guard::patience));
     Router::new()
         .merge(answered_soon)
@@ -113,9 +126,13 @@ pub fn router(state: WebState) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_that_way)
         .layer(CatchPanicLayer::custom(|_panic| broken()))
-        .layer(DefaultBodyLimit::max(guard::BODY_LIMIT))
+        .layer(from_fn(entry::whole_body))
         .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(listen, guard::host))
+        // Behind the door: what was made for one is handed to no one who may not see it.
+        .layer(from_fn_with_state(renewals, renewals::once))
+        .layer(from_fn_with_state(door.clone(), entry::slow_down))
+        .layer(from_fn_with_state(door, entry::admit))
+        .layer(from_fn_with_state(names, guard::host))
         .layer(from_fn(guard::headers))
         .with_state(state)
 }
@@ -126,14 +143,22 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/", get(pages::overview::show))
         .route("/sectors", get(pages::sectors::show))
         .route("/sectors/{number}", get(pages::sector::show))
+        .route("/sectors/{number}/log", get(pages::logs::sector_lines))
+        .route("/sectors/{number}/log.txt", get(pages::logs::sector_text))
+        .route("/logs", get(pages::logs::show))
+        .route("/logs/lines", get(pages::logs::lines))
+        .route("/logs.txt", get(pages::logs::text))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
         .route("/storage", get(pages::storage::show))
         .route("/orphans/delete", post(actions::delete_orphan))
         .route("/system", get(pages::system::show))
         .route("/static/{*name}", get(assets::serve))
+        .route(login::PATH, get(login::form).post(login::sign_in))
+        .route(login::OUT, post(login::sign_out))
         .route("/orders", post(actions::order))
         .route("/orders/{order}/cancel", post(actions::cancel_order))
+        .route("/orders/{order}/move", post(actions::move_order))
         .route("/sectors/{number}/retry", post(actions::retry))
         .route("/sectors/{number}/verify", post(actions::verify))
         .route("/sectors/{number}/redo", post(actions::redo))
@@ -148,31 +173,6 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/reload", post(actions::reload))
         .route("/resume", post(actions::resume_all))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
-}
-
-/// Serves until `shutdown` ends; then requests under way have a moment to end, live connections
-/// (which would go on for ever) are cut.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let (said, mut heard) = watch::channel(false);
-    let shutdown = async move {
-        shutdown.await;
-        said.send_replace(true);
-    };
-    let served = axum::serve(listener, router).with_graceful_shutdown(shutdown).into_future();
-    let cut = async move {
-        // An error says that `served` has ended: it is polled first.
-        drop(heard.wait_for(|said| *said).await);
-        tokio::time::sleep(LAST_MOMENT).await;
-    };
-    tokio::select! {
-        biased;
-        served = served => served,
-        () = cut => Ok(()),
-    }
 }
 
 async fn nothing_here(request: Request) -> Response {

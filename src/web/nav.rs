@@ -8,12 +8,20 @@ pub enum Nav {
     Tasks,
     Failures,
     Storage,
+    Logs,
     System,
 }
 
 impl Nav {
-    pub const ALL: [Self; 6] =
-        [Self::Overview, Self::Sectors, Self::Tasks, Self::Failures, Self::Storage, Self::System];
+    pub const ALL: [Self; 7] = [
+        Self::Overview,
+        Self::Sectors,
+        Self::Tasks,
+        Self::Failures,
+        Self::Storage,
+        Self::Logs,
+        Self::System,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -22,6 +30,7 @@ impl Nav {
             Self::Tasks => "Tasks",
             Self::Failures => "Failures",
             Self::Storage => "Storage",
+            Self::Logs => "Logs",
             Self::System => "System",
         }
     }
@@ -33,6 +42,7 @@ impl Nav {
             Self::Tasks => "/tasks",
             Self::Failures => "/failures",
             Self::Storage => "/storage",
+            Self::Logs => "/logs",
             Self::System => "/system",
         }
     }

@@ -1,6 +1,5 @@
 //! What the port answers while the store is opened, and how the pages take over from it.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use askama::Template;
@@ -12,9 +11,10 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tower::ServiceExt as _;
 
+use super::assets;
 use super::error::{Problem, Unanswered};
+use super::guard::{self, Names};
 use super::show::{grouped, span};
-use super::{assets, guard};
 use crate::store::{Opening, Rebuild};
 
 const MEND: &str = "wait: sealbox goes on by itself when this is done, and nothing is lost";
@@ -40,11 +40,11 @@ struct Front {
 }
 
 /// Answers with the pages once they are there, and until then with how far the opening is.
-pub fn front(pages: Pages, listen: SocketAddr, opening: Arc<Opening>) -> Router {
+pub fn front(pages: Pages, names: Names, opening: Arc<Opening>) -> Router {
     let waiting = Router::new()
         .route("/static/{*name}", get(assets::serve))
         .fallback(not_yet)
-        .layer(from_fn_with_state(listen, guard::host))
+        .layer(from_fn_with_state(names, guard::host))
         .layer(from_fn(guard::headers))
         .with_state(opening);
     Router::new().fallback(pass_on).with_state(Front { pages, waiting })

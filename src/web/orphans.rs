@@ -155,10 +155,10 @@ impl Orphans {
         &self,
         handle: &Handle,
         path: PathBuf,
-        by: &'static str,
+        by: String,
     ) -> Result<u64, Unanswered> {
         let (this, handle) = (self.clone(), handle.clone());
-        let done = tokio::spawn(async move { this.delete_in_steps(&handle, path, by).await });
+        let done = tokio::spawn(async move { this.delete_in_steps(&handle, path, &by).await });
         done.await.unwrap_or_else(|_| Err(no_thread()))
     }
 

@@ -18,7 +18,7 @@ use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 use crate::engine::{EngineKind, ParametersState};
-use crate::scheduler::view::{ChainTrouble, ThrottleView, WaitView, WorkerView};
+use crate::scheduler::view::{ChainTrouble, ThrottleView, UntilFullView, WaitView, WorkerView};
 
 /// The box at a glance.
 #[derive(Debug, Serialize)]
@@ -44,7 +44,10 @@ pub struct Status {
     pub chain_trouble: Vec<ChainTrouble>,
     pub workers: Vec<WorkerRow>,
     pub throttles: Vec<ThrottleRow>,
+    /// In the order in which they are issued.
     pub orders: Vec<OrderRow>,
+    /// Sectors are ordered by themselves until the storage is full.
+    pub until_full: Option<UntilFullView>,
     /// How far the finished sectors of each storage were proven again; its end is no number.
     pub passes: BTreeMap<String, PassRow>,
     pub intake_paused: bool,
@@ -89,6 +92,8 @@ pub struct OrderRow {
     pub size: &'static str,
     pub count: u64,
     pub issued: u64,
+    /// Not issued yet.
+    pub left: u64,
     pub by: String,
     pub at: String,
 }
@@ -123,6 +128,7 @@ impl Status {
             workers: view.workers.iter().map(worker_row).collect(),
             throttles: view.throttles.iter().map(throttle_row).collect(),
             orders: view.orders.iter().map(order_row).collect(),
+            until_full: view.until_full.clone(),
             passes: view.passes.iter().map(|(root, pass)| (root.clone(), pass_row(pass))).collect(),
             intake_paused: view.intake_paused,
             intake_waits: view.intake_waits.clone(),
@@ -164,12 +170,13 @@ fn pass_row(pass: &Pass) -> PassRow {
     PassRow { began: rfc3339(pass.began), up_to: pass.up_to.map(|number| number.0) }
 }
 
-fn order_row(order: &Order) -> OrderRow {
+pub fn order_row(order: &Order) -> OrderRow {
     OrderRow {
         order: order.id.0,
         size: order.size.name(),
         count: order.count,
         issued: order.issued,
+        left: order.left(),
         by: order.by.clone(),
         at: rfc3339(order.at),
     }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::orphans::Looked;
+use super::parts::Failed;
 use super::show::{now, rfc3339};
+use super::story::{Input, inputs};
 use super::times::DoneIn;
 use super::verify::Proven;
 use super::{SectorPaths, WebState, words};
@@ -137,6 +139,7 @@ pub struct SectorDetail {
     pub tasks: Vec<TaskRow>,
     pub history: Vec<HistoryLine>,
     pub attention: Option<String>,
+    pub failures: Vec<FailedTask>,
     /// Where it stands, in a sentence.
     pub standing: String,
     /// What it may still take by what is usual here; none without a basis.
@@ -200,12 +203,44 @@ impl SectorDetail {
             tasks: tasks.collect(),
             history: history.iter().map(history_line).collect(),
             attention: attention(sector),
+            failures: Failed::all_of(sector)
+                .into_iter()
+                .map(|failed| FailedTask::of(state, sector, failed))
+                .collect(),
             standing: words::standing(
                 sector,
                 &state.handle.view().held_for(sector.id.number),
                 &state.progress.of(sector.id.number),
             ),
             done_in: DoneIn::of(sector, &state.handle.view().usual, now()),
+        }
+    }
+}
+
+/// A task that waits for a person, with what its last attempt was given.
+#[derive(Debug, Serialize)]
+pub struct FailedTask {
+    pub phase: &'static str,
+    pub attempt: u32,
+    pub worker: String,
+    pub at: String,
+    pub failure: Failure,
+    pub inputs: Vec<Input>,
+    /// The address of that attempt's log.
+    pub log: String,
+}
+
+impl FailedTask {
+    fn of(state: &WebState, sector: &Sector, failed: Failed) -> Self {
+        let Failed { sector: number, phase, failure, at, attempts, worker } = failed;
+        Self {
+            phase: phase.short_name(),
+            attempt: attempts,
+            worker,
+            at: rfc3339(at),
+            failure,
+            inputs: inputs(state, sector, phase),
+            log: format!("/api/v1/sectors/{number}/log?phase={phase}&attempt={attempts}"),
         }
     }
 }

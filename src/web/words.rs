@@ -102,6 +102,10 @@ fn box_words(event: &BoxEvent) -> String {
             format!("order {order} by {by}: {} of {size}", plural(*count, "sector", "sectors"))
         }
         BoxEvent::Cancelled { order, by } => format!("order {order} cancelled by {by}"),
+        BoxEvent::Moved { order, before: Some(before), by } => {
+            format!("order {order} put before order {before} by {by}")
+        }
+        BoxEvent::Moved { order, before: None, by } => format!("order {order} put last by {by}"),
         BoxEvent::IntakePaused { by } => format!("intake paused by {by}"),
         BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
         BoxEvent::PhasePaused { phase, by } => format!("{phase} paused by {by}"),

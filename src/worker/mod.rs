@@ -115,7 +115,8 @@ impl Me {
         let phase = *phase;
         let number = sector.id.number.0;
         let attempt = sector.tasks[phase].attempts;
-        let span = tracing::info_span!("attempt", sector = number, phase = %phase, attempt);
+        // Of the highest level, so that lines are known to be the attempt's under every filter.
+        let span = tracing::error_span!("attempt", sector = number, phase = %phase, attempt);
         let _entered = span.enter();
         tracing::info!("attempt started");
         let mut record = |deleted: &Deleted| self.record(sector, deleted);

@@ -2,6 +2,7 @@
 //! runs its commands, kills it.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub mod http;
 pub mod ledger;
 pub mod mounts;
 pub mod points;
@@ -34,7 +35,7 @@ challenge_delay = 2
 
 /// The longest any condition is waited for, unless the test says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub const LOOK_EVERY: Duration = Duration::from_millis(20);
 const PORTS: std::ops::Range<u16> = 15_000..25_000;
 
 /// A directory with a configuration, and the box that runs in it, if one does.
@@ -342,9 +343,8 @@ pub fn left_on(scratch: &Path) -> Vec<PathBuf> {
 /// What stays on a scratch whatever becomes of its sectors: whose it is, what sectors of a size
 /// share, and what a start that was cut short left, which goes with one that is a minute later.
 pub fn is_of_the_root(file: &Path) -> bool {
-    let shared = [".dat", ".json"].map(|end| format!("shared/tree-d-2KiB{end}"));
     file == Path::new("sealbox-root.json")
-        || shared.iter().any(|shared| file == Path::new(shared))
+        || file.to_string_lossy().starts_with("shared/tree-d-")
         || file.to_string_lossy().contains(".sealbox-probe-")
 }
 

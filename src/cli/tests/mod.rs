@@ -1,5 +1,6 @@
 //! The command line, and what it says of a box's answers.
 
+mod log;
 mod server;
 
 use std::net::TcpListener;
@@ -8,7 +9,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 use self::server::{Server, problem};
-use super::client::Client;
+use super::client::{Client, Papers};
 use super::*;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
@@ -28,7 +29,7 @@ fn request(words: &str) -> Request {
 
 /// Asks this server, and returns what it was asked, line by line.
 fn ask_of(server: Server, words: &str) -> (Result<Answer, Refusal>, Vec<String>) {
-    let client = Client::new(&server.url).unwrap();
+    let client = Client::new(&server.url, Papers::default()).unwrap();
     let answer = ask::ask(&client, &request(words));
     (answer, server.requests())
 }
@@ -218,7 +219,7 @@ fn parameters_are_asked_for_or_fetched_by_the_same_word() {
 fn the_state_of_the_parameters_is_told_in_words() {
     let told = |value: Value| {
         let server = Server::start(vec![(200, value)]);
-        ask::params(&Client::new(&server.url).unwrap()).unwrap().text
+        ask::params(&Client::new(&server.url, Papers::default()).unwrap()).unwrap().text
     };
     let making = json!({ "state": "making", "step": "step 1 of 2", "since": 0 });
     assert!(told(making).contains("since 1970-01-01 00:00:00Z: step 1 of 2"));
@@ -249,7 +250,7 @@ fn the_boxs_own_words_are_passed_on() {
 fn no_box_is_said_plainly() {
     // Bound and let go again: nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let client = Client::new(&format!("http://{address}/")).unwrap();
+    let client = Client::new(&format!("http://{address}/"), Papers::default()).unwrap();
     let asked = ["sectors", "pledge 1", "tasks"].map(|words| ask::ask(&client, &request(words)));
     for answer in asked.into_iter().chain([ask::params(&client)]) {
         let refusal = answer.unwrap_err();
@@ -273,10 +274,10 @@ fn another_program_on_the_port_is_not_taken_for_a_box() {
 
 #[test]
 fn an_address_that_is_none_is_refused() {
-    for bad in ["", "http://", "127.0.0.1:3456", "https://127.0.0.1", "ftp://x"] {
-        assert_eq!(Client::new(bad).unwrap_err().exit, Exit::Usage, "{bad}");
+    for bad in ["", "http://", "127.0.0.1:3456", "https://", "ftp://x"] {
+        assert_eq!(Client::new(bad, Papers::default()).unwrap_err().exit, Exit::Usage, "{bad}");
     }
-    let client = Client::new("http://a b").unwrap();
+    let client = Client::new("http://a b", Papers::default()).unwrap();
     assert_eq!(ask::params(&client).unwrap_err().exit, Exit::Usage);
 }
 
@@ -329,4 +330,28 @@ fn a_bad_configuration_is_refused_with_all_its_problems() {
     assert_eq!(json["error"]["problems"][1]["key"], "miner");
     assert_eq!(json["error"]["problems"][1]["line"], 2);
     assert!(refusal.to_string().contains("bad.toml:1: unknown key `zzz`"), "{refusal}");
+}
+
+#[test]
+fn orders_are_listed_moved_and_cancelled() {
+    let row = json!({ "order": 3, "size": "2KiB", "count": 5, "issued": 2, "left": 3,
+        "by": "the page", "at": "2026-01-31T00:00:00Z" });
+    let (said, asked) = ask_of(Server::start(vec![(200, json!({ "orders": [row] }))]), "orders");
+    assert_eq!(asked, ["GET /api/v1/orders "]);
+    let text = said.unwrap().text;
+    assert_eq!(text.lines().nth(1).unwrap().split_whitespace().nth(4), Some("3"), "{text}");
+    let pairs = [
+        ("orders move 3 first", r#"POST /api/v1/orders/3/move {"to":"first"}"#),
+        ("orders move 3 --before 1", r#"POST /api/v1/orders/3/move {"before":1}"#),
+        ("orders cancel 3", "POST /api/v1/orders/3/cancel {}"),
+    ];
+    for (words, expected) in pairs {
+        let server = Server::start(vec![(200, json!({ "moved": 3, "place": 1 }))]);
+        let (said, asked) = ask_of(server, words);
+        assert_eq!(asked, [expected]);
+        assert!(said.unwrap().text.contains("order 3"), "{words}");
+    }
+    for bad in ["orders move 3", "orders move 3 sideways", "orders move 3 up --before 1"] {
+        assert!(command(bad).is_err(), "{bad}");
+    }
 }

@@ -64,7 +64,7 @@ fn the_repositorys_file_seals_one_small_sector_for_real() {
     assert_eq!(config.engine, EngineConfig::Filecoin);
     assert_eq!(config.isolation, Isolation::Thread);
     assert_eq!(config.sector_size, SectorSize::KiB2);
-    assert_eq!(config.auto_pledge, 1);
+    assert_eq!(config.auto_pledge, AutoPledge::Sectors(1));
     assert_eq!(config.data_dir, Path::new("/base/sealbox-data"));
     assert_eq!(config.scratch, [RootConfig::at("/base/sealbox-data/scratch")]);
     assert_eq!(config.storage, [RootConfig::at("/base/sealbox-data/storage")]);
@@ -78,9 +78,9 @@ fn the_repositorys_file_seals_one_small_sector_for_real() {
 fn every_default_is_what_the_repositorys_file_says() {
     let nothing = parse("log = \"info\"").unwrap();
     let written = parse(BUILT_IN).unwrap();
-    assert_eq!(nothing.auto_pledge, 0);
+    assert_eq!(nothing.auto_pledge, AutoPledge::Sectors(0));
     assert_eq!(nothing.notes.len(), 1, "{:?}", nothing.notes);
-    let same = Config { auto_pledge: 1, notes: Vec::new(), ..nothing };
+    let same = Config { auto_pledge: AutoPledge::Sectors(1), notes: Vec::new(), ..nothing };
     assert_eq!(same, written);
 }
 
@@ -167,7 +167,7 @@ fn the_fleets_file_loads_as_it_is() {
     assert_eq!(config.sector_size, SectorSize::MiB512);
     assert_eq!(config.copy_limit_bytes_per_sec, Some(500 << 20));
     assert_eq!(config.miner, ActorId(1000));
-    assert_eq!(config.auto_pledge, 0);
+    assert_eq!(config.auto_pledge, AutoPledge::Sectors(0));
     assert_eq!(config.workers.len(), 2);
     assert_eq!(config.workers[0].phases, [Phase::P1, Phase::P2, Phase::P3, Phase::P4]);
     assert_eq!(config.workers[1].wait, Duration::from_secs(60));
@@ -202,7 +202,7 @@ fn a_variable_wins_over_the_file() {
     assert_eq!(config.storage, [RootConfig::at("/data/storage")]);
     assert_eq!(config.sector_size, SectorSize::MiB8);
     assert_eq!(config.miner, ActorId(2000));
-    assert_eq!(config.auto_pledge, 7);
+    assert_eq!(config.auto_pledge, AutoPledge::Sectors(7));
     assert_eq!(config.listen, "[::1]:0".parse().unwrap());
     assert_eq!(config.parameters, Path::new("/parameters"));
     assert_eq!(config.max_outstanding[&SectorSize::GiB32], 3);
@@ -226,15 +226,18 @@ fn the_file_is_looked_for_in_the_documented_order() {
         (config.source, config.auto_pledge)
     };
     if !Path::new(SYSTEM_FILE).exists() {
-        assert_eq!(load(None, &[]), (Source::BuiltIn, 1));
+        assert_eq!(load(None, &[]), (Source::BuiltIn, AutoPledge::Sectors(1)));
     }
     let local = write("appliance.toml", 2);
-    assert_eq!(load(None, &[]), (Source::File(local), 2));
+    assert_eq!(load(None, &[]), (Source::File(local), AutoPledge::Sectors(2)));
     let by_variable = write("variable.toml", 3);
     let variables = [("SEALBOX_CONFIG", "variable.toml")];
-    assert_eq!(load(None, &variables), (Source::File(by_variable), 3));
+    assert_eq!(load(None, &variables), (Source::File(by_variable), AutoPledge::Sectors(3)));
     let by_option = write("option.toml", 4);
-    assert_eq!(load(Some("option.toml"), &variables), (Source::File(by_option), 4));
+    assert_eq!(
+        load(Some("option.toml"), &variables),
+        (Source::File(by_option), AutoPledge::Sectors(4))
+    );
 }
 
 #[test]

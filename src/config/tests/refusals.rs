@@ -44,6 +44,7 @@ fn wrong_types_and_units_are_refused() {
     let number = "expected a whole number from 0 to";
     refused("auto_pledge = 'two'", 1, "auto_pledge", &["the text \"two\"", number, "sectors"]);
     refused("auto_pledge = -1", 1, "auto_pledge", &["is -1", number]);
+    refused("auto_pledge = 'until-ful'", 1, "auto_pledge", &["did you mean \"until-full\"?"]);
     refused("auto_pledge = 1.5", 1, "auto_pledge", &["1.5, a fraction", number]);
     refused("auto_pledge = 9223372036854775807", 1, "auto_pledge", &["100000"]);
     refused("copy_limit_mb_per_sec = '500MB'", 1, "copy_limit_mb_per_sec", &["MiB per second"]);
@@ -120,8 +121,12 @@ fn a_throttle_of_zero_is_refused_with_what_to_do_instead() {
 }
 
 #[test]
-fn an_address_that_others_reach_is_refused_with_the_reason() {
-    refused("[web]\nlisten = '0.0.0.0:3456'", 2, "web.listen", &["no password yet", "ssh -L"]);
+fn a_name_that_is_none_and_half_a_certificate_are_refused() {
+    refused("[web]\nhosts = ['box.lan:80']", 2, "web.hosts", &["without scheme and port"]);
+    refused("[web]\nhosts = ['10.0.0.1']", 2, "web.hosts", &["addresses need not be named"]);
+    refused("[web]\nhosts = 'box.lan'", 2, "web.hosts", &["a list of names"]);
+    refused("[web]\ntls_cert = 'c.pem'", 1, "web.tls_key", &["the key that belongs"]);
+    refused("[web]\ntls_key = 'k.pem'", 1, "web.tls_cert", &["the certificate that"]);
 }
 
 #[test]

@@ -55,6 +55,13 @@ pub enum Wait {
     Away {
         why: String,
     },
+    /// For what is ordered by itself: room for its copy, beside those that are owed.
+    Storage {
+        need: ByteSize,
+        free: ByteSize,
+    },
+    /// As that: no storage can be used now, or none was looked at yet.
+    NoStorage,
     /// For the intake: this sector met a full disk and has not got past it.
     FullDisk {
         sector: SectorNumber,
@@ -74,6 +81,12 @@ impl fmt::Display for Wait {
                 write!(f, "needs {need} on {root}, {free} unreserved")
             }
             Self::Away { why } => f.write_str(why),
+            Self::Storage { need, free } => write!(
+                f,
+                "another copy needs {need} of storage, {free} are left beside the copies that are \
+                 on their way"
+            ),
+            Self::NoStorage => write!(f, "no storage answers"),
             Self::FullDisk { sector } => write!(f, "sector {sector} met a full disk"),
         }
     }

@@ -2,6 +2,7 @@
 //! are decided here and nowhere else.
 
 mod fit;
+mod intake;
 mod rooms;
 #[cfg(test)]
 mod tests;
@@ -14,16 +15,16 @@ use serde::Serialize;
 use super::failure::Class;
 use super::ids::{OrderId, SectorNumber};
 use super::layout::Scratch;
-use super::order::Order;
+use super::order::Orders;
 use super::phase::{PerPhase, Phase};
 #[cfg(test)]
 use super::planted::{Bug, planted};
-use super::sector::{Sector, Stage, Work};
+use super::sector::{Copying, Sector, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 use fit::Left;
-use rooms::Sites;
 
 pub use fit::{Bounds, Wait};
+pub use intake::{Stores, UntilFull};
 pub use rooms::{Room, Rooms};
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
@@ -38,6 +39,8 @@ pub struct Queue {
     /// Sectors that met a full disk and try again when there is room.
     cramped: BTreeMap<SectorNumber, SectorSize>,
     outstanding: BTreeMap<SectorSize, u64>,
+    /// Those whose copy is not in storage yet.
+    uncopied: BTreeMap<SectorSize, u64>,
     counts: Counts,
 }
 
@@ -119,6 +122,10 @@ impl Queue {
         }
         // None outstanding is no entry, so that equal queues compare as equal.
         self.outstanding.retain(|_, held| *held > 0);
+        if owes_a_copy(&sector.stage) {
+            step(self.uncopied.entry(sector.size).or_default(), add);
+            self.uncopied.retain(|_, owed| *owed > 0);
+        }
         step(&mut self.counts.in_flight, add);
         if sector.failures().next().is_some() {
             step(&mut self.counts.needs_you, add);
@@ -183,6 +190,23 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: impl FnOnce() -> V, a
     }
 }
 
+/// Whether a copy is still to be made of it, as far as anybody knows.
+fn owes_a_copy(stage: &Stage) -> bool {
+    match stage {
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { copying: Copying::P5 { .. }, .. } => true,
+        Stage::Proving { copying: Copying::Copied { .. }, .. }
+        | Stage::P6 { .. }
+        | Stage::Finished { .. }
+        | Stage::GivenUp { .. } => false,
+    }
+}
+
 fn waits_for_space(sector: &Sector) -> bool {
     sector.giving_up.is_none()
         && sector.stage.works().any(|(phase, work)| match work {
@@ -211,6 +235,8 @@ pub struct Capacity {
     /// As that, for all sizes together.
     pub max_outstanding_in_all: Option<u64>,
     pub intake_open: bool,
+    /// What is ordered by itself; none: nothing.
+    pub until_full: Option<UntilFull>,
     pub bounds: Bounds,
     /// Phases that may not start now: what they need is still being made.
     pub held: BTreeSet<Phase>,
@@ -231,6 +257,8 @@ impl Capacity {
 pub enum Start {
     /// Issue the next sector of this order, in this root; none: in the only one there is.
     Issue { order: OrderId, size: SectorSize, scratch: Option<Scratch> },
+    /// Order a sector of this size, and issue it, likewise.
+    Pledge { size: SectorSize, scratch: Option<Scratch> },
     /// Start this task on a worker of this group.
     Task { sector: SectorNumber, phase: Phase, group: usize },
 }
@@ -246,6 +274,8 @@ pub struct Admitted {
     pub waits: BTreeMap<(SectorNumber, Phase), Wait>,
     /// What an order waits for that the throttle and P1's workers would let go on.
     pub intake: Option<Wait>,
+    /// What keeps a sector from being ordered by itself: no storage has room for its copy.
+    pub full: Option<Wait>,
 }
 
 impl Admitted {
@@ -260,16 +290,11 @@ impl Admitted {
 pub const WAITS: usize = 100;
 
 /// What may start now.
-pub fn admit(
-    queue: &Queue,
-    orders: &BTreeMap<OrderId, Order>,
-    capacity: &Capacity,
-    now: Timestamp,
-) -> Admitted {
+pub fn admit(queue: &Queue, orders: &Orders, capacity: &Capacity, now: Timestamp) -> Admitted {
     let mut admitted = Admitted::default();
     tasks(queue, capacity, now, &mut admitted);
     if capacity.intake_open {
-        intake(queue, orders, capacity, &mut admitted);
+        intake::intake(queue, orders, capacity, &mut admitted);
     }
     admitted
 }
@@ -311,60 +336,4 @@ fn group_for(phase: Phase, capacity: &Capacity, free: &[usize]) -> Option<usize>
     let able = |(index, group): &(usize, &Group)| free[*index] > 0 && group.phases.contains(&phase);
     let groups = capacity.groups.iter().enumerate();
     groups.filter(able).min_by_key(|(_, group)| group.phases.len()).map(|(index, _)| index)
-}
-
-/// Which orders may issue a sector. Unfinished at or over the limit: nothing new is issued. Never
-/// more than P1's workers can take up, so that a ticket is fresh when it is used; never one that
-/// no scratch has room for; and none while another met a full disk, whichever disk that is.
-fn intake(
-    queue: &Queue,
-    orders: &BTreeMap<OrderId, Order>,
-    capacity: &Capacity,
-    admitted: &mut Admitted,
-) {
-    let bounds = &capacity.bounds;
-    let is_away = |number: &&SectorNumber| {
-        let sector = queue.making.get(number);
-        sector.is_some_and(|sector| bounds.is_away(sector))
-    };
-    if let Some(sector) = queue.cramped.keys().find(|number| !is_away(number)) {
-        admitted.intake = Some(Wait::FullDisk { sector: *sector });
-        return;
-    }
-    let mut outstanding = queue.outstanding.clone();
-    let mut in_all: u64 = outstanding.values().sum();
-    let p1 = queue.counts.phases[Phase::P1];
-    // A failed P1 counts: a scratch that is gone would otherwise fail the whole order, one by one.
-    let mut waiting = queue.counts.drawing_ticket + p1.queued + p1.failed;
-    // What waits for a root that is away takes up no worker: the other roots go on.
-    if bounds.some_root_is_away() {
-        let later = queue.later.keys().filter(|(_, phase, _)| *phase == Phase::P1);
-        let queued = queue.ready[Phase::P1].keys().chain(later.map(|(_, _, number)| number));
-        waiting -= (queued.filter(is_away).count() as u64).min(waiting);
-    }
-    let take_up = capacity.total_for(Phase::P1);
-    let limit_in_all = capacity.max_outstanding_in_all.unwrap_or(u64::MAX);
-    let mut sites = Sites::beside(bounds, queue.making());
-    for order in orders.values() {
-        let held = outstanding.entry(order.size).or_default();
-        let limit = capacity.max_outstanding.get(&order.size).copied().unwrap_or(u64::MAX);
-        #[cfg(test)]
-        let limit = limit.saturating_add(u64::from(planted(Bug::ThrottleOffByOne)));
-        for _ in order.issued..order.count {
-            if *held >= limit || in_all >= limit_in_all || waiting >= take_up {
-                break;
-            }
-            let scratch = match sites.take(order.size) {
-                Ok(scratch) => scratch,
-                Err(wait) => {
-                    admitted.intake.get_or_insert(wait);
-                    break;
-                }
-            };
-            *held += 1;
-            in_all += 1;
-            waiting += 1;
-            admitted.starts.push(Start::Issue { order: order.id, size: order.size, scratch });
-        }
-    }
 }

@@ -203,7 +203,7 @@ fn a_task_goes_to_the_group_that_can_do_least_else() {
         .into_iter()
         .filter_map(|start| match start {
             Start::Task { group, .. } => Some(group),
-            Start::Issue { .. } => None,
+            Start::Issue { .. } | Start::Pledge { .. } => None,
         })
         .collect();
     assert_eq!(groups, [1, 0]);
@@ -256,7 +256,7 @@ proptest! {
         let mut issued = 0;
         for start in &starts {
             match start {
-                Start::Issue { .. } => issued += 1,
+                Start::Issue { .. } | Start::Pledge { .. } => issued += 1,
                 Start::Task { sector, phase, group } => {
                     prop_assert!(groups[*group].phases.contains(phase));
                     prop_assert!(seen.insert((*sector, *phase)), "started twice");
@@ -310,7 +310,7 @@ fn bounded(memory_gib: u64, cores: u32, free: Option<u64>) -> Capacity {
 fn of_phase(admitted: &Admitted, wanted: Phase) -> Vec<u64> {
     let started = admitted.starts.iter().filter_map(|start| match start {
         Start::Task { sector, phase, .. } if *phase == wanted => Some(sector.0),
-        Start::Task { .. } | Start::Issue { .. } => None,
+        Start::Task { .. } | Start::Issue { .. } | Start::Pledge { .. } => None,
     });
     started.collect()
 }
@@ -435,4 +435,54 @@ fn the_limit_for_all_sizes_together_holds_back_each_of_them() {
     capacity.max_outstanding_in_all = Some(2);
     let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2, scratch: None };
     assert_eq!(yard.admit(&capacity), [issue]);
+}
+
+/// Storage for so many 32 GiB copies on each disk.
+fn until_full(copies: &[u64], unseen: usize) -> Capacity {
+    let size = SectorSize::GiB32;
+    let mut capacity = capacity(&[group(&Phase::ALL, 9)], &[]);
+    capacity.bounds.needs = std::sync::Arc::new(Needs::real());
+    let each = capacity.bounds.needs.stored(size).0;
+    let free = copies.iter().map(|copies| ByteSize(copies * each + each / 2)).collect();
+    let stores = Some(std::sync::Arc::new(Stores { looked: NOW, free }));
+    capacity.until_full = Some(UntilFull { size, stores, unseen: vec![size; unseen] });
+    capacity
+}
+
+fn pledges(admitted: &Admitted) -> usize {
+    let pledge = Start::Pledge { size: SectorSize::GiB32, scratch: None };
+    admitted.starts.iter().filter(|start| **start == pledge).count()
+}
+
+#[test]
+fn until_full_orders_what_the_storage_has_room_for_beside_the_copies_that_are_owed() {
+    let mut yard = Yard::default();
+    assert_eq!(pledges(&yard.decide(&until_full(&[2, 1], 0))), 3);
+    assert_eq!(pledges(&yard.decide(&until_full(&[2, 1], 1))), 2, "one copy is not seen yet");
+    yard.order(SectorSize::GiB32, 2);
+    let admitted = yard.decide(&until_full(&[2, 1], 0));
+    assert_eq!((admitted.starts.len(), pledges(&admitted)), (3, 1), "orders come first");
+    yard.proving(OrderId(0), SectorSize::GiB32);
+    yard.ready_for_p1(OrderId(0), SectorSize::GiB32);
+    assert_eq!(pledges(&yard.decide(&until_full(&[2, 1], 0))), 1, "two copies are owed");
+    let admitted = yard.decide(&until_full(&[1, 1], 0));
+    assert_eq!((pledges(&admitted), admitted.intake), (0, None));
+    let full = admitted.full.expect("it says why").to_string();
+    assert!(
+        full.starts_with("another copy needs 32.1 GiB of storage, 16.0 GiB are left"),
+        "{full}"
+    );
+}
+
+#[test]
+fn until_full_a_copy_has_to_fit_on_one_disk_and_none_is_ordered_before_the_first_look() {
+    let yard = Yard::default();
+    // Three halves are no room for one.
+    let admitted = yard.decide(&until_full(&[0, 0, 0], 0));
+    assert!(admitted.starts.is_empty() && admitted.full.is_some());
+    let mut unseen = until_full(&[5], 0);
+    unseen.until_full.as_mut().unwrap().stores = None;
+    let admitted = yard.decide(&unseen);
+    assert!(admitted.starts.is_empty());
+    assert_eq!(admitted.full, Some(Wait::NoStorage));
 }

@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 
+use crate::logs::{OF_CHILD, OF_CHILD_OURS};
+
 /// A line that is longer is cut.
 const LONGEST: u64 = 4_096;
 /// An attempt that writes more is heard no further, but for its last lines.
@@ -47,9 +49,9 @@ fn log(line: &str) {
     macro_rules! log {
         ($level:ident, $text:expr) => {
             if $text.starts_with("sealbox") {
-                tracing::$level!(target: "sealbox::attempt", "{}", $text)
+                tracing::$level!(target: OF_CHILD_OURS, "{}", $text)
             } else {
-                tracing::$level!(target: "attempt", "{}", $text)
+                tracing::$level!(target: OF_CHILD, "{}", $text)
             }
         };
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Core, Limits, WorkerId};
 use crate::domain::event::{BoxEvent, Event};
 use crate::domain::ids::{OrderId, SectorNumber};
-use crate::domain::order::{OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order};
+use crate::domain::order::{OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order, Place};
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
@@ -44,12 +44,11 @@ impl Core {
                 Ok(Done::Ordered(self.order(size, count, &by, now)))
             }
             Command::CancelOrder { order } => {
-                if !self.box_state.orders.contains_key(&order) {
-                    return Err(Refusal::NotFound(format!("open order {order}")));
-                }
+                self.open_order(order)?;
                 self.box_event(BoxEvent::Cancelled { order, by }, now);
                 Ok(Done::Cancelled(order))
             }
+            Command::MoveOrder { order, to } => self.move_order(order, to, by, now),
             Command::Retry { sector, phase } => self.retry(sector, phase, &by, now),
             Command::RetryAll => {
                 let mut retried = Vec::new();
@@ -174,6 +173,49 @@ impl Core {
         let order = OrderId(self.box_state.next_order);
         self.box_event(BoxEvent::Ordered { order, size, count, by: by.to_owned() }, now);
         Order { id: order, size, count, issued: 0, by: by.to_owned(), at: now }
+    }
+
+    /// Where it stands already it stays, and leaves no entry.
+    fn move_order(
+        &mut self,
+        order: OrderId,
+        to: Place,
+        by: String,
+        now: Timestamp,
+    ) -> Result<Done, Refusal> {
+        self.open_order(order)?;
+        if let Place::Before(other) = to {
+            self.open_order(other)?;
+            if other == order {
+                return Err(Refusal::Invalid {
+                    what: format!("order {order} cannot be put before itself"),
+                    mend: "name another open order, or first, up, down or last".to_owned(),
+                });
+            }
+        }
+        let orders = &self.box_state.orders;
+        let before = orders.target(order, to);
+        let moves = !orders.stands_before(order, before);
+        #[cfg(test)]
+        let moves = moves && !planted(Bug::LostMove);
+        if moves {
+            self.box_event(BoxEvent::Moved { order, before, by }, now);
+        }
+        let place = self.box_state.orders.position(order).map_or(0, |before| before + 1);
+        Ok(Done::Moved { order, place })
+    }
+
+    fn open_order(&self, order: OrderId) -> Result<(), Refusal> {
+        if self.box_state.orders.position(order).is_some() {
+            Ok(())
+        } else if order.0 < self.box_state.next_order {
+            Err(Refusal::Conflict {
+                what: format!("order {order} is not open: all of it was issued, or cancelled"),
+                mend: "nothing of it waits; its sectors that were begun go on".to_owned(),
+            })
+        } else {
+            Err(Refusal::NotFound(format!("order {order}")))
+        }
     }
 
     pub(super) fn retry(

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Cause, Core};
-use crate::domain::admission::Rooms;
+use crate::domain::admission::{Rooms, Stores, UntilFull};
 use crate::domain::ids::SectorNumber;
 use crate::domain::layout::Scratch;
+use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
+#[cfg(test)]
+use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::{Cleaning, Sector, Stage};
+use crate::domain::units::{SectorSize, Timestamp};
 
 impl Core {
     /// Keeps a phase from starting for as long as there is something it waits for.
@@ -46,6 +50,35 @@ impl Core {
         let Some(rooms) = self.rooms.as_mut().map(Arc::make_mut) else { return };
         if let Some(room) = rooms.roots.get_mut(root) {
             room.away = Some(why);
+        }
+    }
+
+    /// Takes note of how the storage was found: copies that were done before are in it.
+    pub fn stores(&mut self, stores: Stores) {
+        self.unseen.retain(|(done, _)| *done >= stores.looked);
+        self.stores = Some(Arc::new(stores));
+    }
+
+    /// Takes note of a copy that no look can have seen.
+    pub(super) fn stored(&mut self, size: SectorSize, now: Timestamp) {
+        #[cfg(test)]
+        if planted(Bug::StoredUnseen) {
+            return;
+        }
+        // Who does not go by it need not remember it.
+        if self.settings.limits.auto_pledge == AutoPledge::UntilFull {
+            self.unseen.push((now, size));
+        }
+    }
+
+    pub(super) fn until_full(&self) -> Option<UntilFull> {
+        match self.settings.limits.auto_pledge {
+            AutoPledge::Sectors(_) => None,
+            AutoPledge::UntilFull => Some(UntilFull {
+                size: self.settings.sector_size,
+                stores: self.stores.clone(),
+                unseen: self.unseen.iter().map(|(_, size)| *size).collect(),
+            }),
         }
     }
 

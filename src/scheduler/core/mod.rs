@@ -11,12 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::admission::{Admitted, Bounds, Capacity, Group, Queue, Rooms, Start, admit};
-use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::admission::{
+    Admitted, Bounds, Capacity, Group, Queue, Rooms, Start, Stores, admit,
+};
+use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::layout::Scratch;
-use crate::domain::order::{BoxState, ORDER_LIMIT};
+use crate::domain::order::{AutoPledge, BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 #[cfg(test)]
@@ -29,6 +31,9 @@ use super::view::Doing;
 use parts::Crew;
 
 pub use parts::{Assignment, Cause, Decided, Limits, Past, Settings, Worker, WorkerId};
+
+/// Who orders what no person does.
+const BY_ITSELF: &str = "auto_pledge";
 
 #[derive(Debug)]
 pub struct Core {
@@ -59,6 +64,10 @@ pub struct Core {
     hung: BTreeSet<PathBuf>,
     /// The scratch roots, as last looked at; none: not limited.
     rooms: Option<Arc<Rooms>>,
+    /// The storage, as last looked at; none: not yet.
+    stores: Option<Arc<Stores>>,
+    /// Copies that were made since, and when they were done.
+    unseen: Vec<(Timestamp, SectorSize)>,
     /// What waits for which want, as decided last.
     waiting: Admitted,
     entries: Vec<Entry>,
@@ -91,6 +100,8 @@ impl Core {
             held: BTreeMap::new(),
             hung: BTreeSet::new(),
             rooms: None,
+            stores: None,
+            unseen: Vec::new(),
             waiting: Admitted::default(),
             entries: Vec::new(),
             changed: BTreeMap::new(),
@@ -151,15 +162,20 @@ impl Core {
         self.pledge_by_itself(now);
     }
 
-    /// Orders what is missing of the configured number of sectors.
+    /// Orders what is missing of the configured number of sectors. (What is ordered until the
+    /// storage is full is ordered one by one, as it is issued.)
     pub(super) fn pledge_by_itself(&mut self, now: Timestamp) {
+        let wanted = match self.settings.limits.auto_pledge {
+            AutoPledge::Sectors(wanted) => wanted,
+            AutoPledge::UntilFull => return,
+        };
         let ordered = self.box_state.ordered;
         #[cfg(test)]
         let ordered = if planted(Bug::PledgesAgain) { 0 } else { ordered };
-        let missing = self.settings.limits.auto_pledge.saturating_sub(ordered);
+        let missing = wanted.saturating_sub(ordered);
         if missing > 0 {
             let size = self.settings.sector_size;
-            self.order(size, missing.min(ORDER_LIMIT), "auto_pledge", now);
+            self.order(size, missing.min(ORDER_LIMIT), BY_ITSELF, now);
         }
     }
 
@@ -230,6 +246,11 @@ impl Core {
         {
             self.halted = Some(failure.clone());
         }
+        if let Event::Succeeded { output: Output::P5 { .. } } = &event
+            && let Some(sector) = self.sectors.get(&number)
+        {
+            self.stored(sector.size, now);
+        }
         self.must_happen(number, event, now);
     }
 
@@ -242,6 +263,10 @@ impl Core {
         for start in std::mem::take(&mut admitted.starts) {
             match start {
                 Start::Issue { order, size, scratch } => self.issue(order, size, scratch, now),
+                Start::Pledge { size, scratch } => {
+                    let order = self.order(size, 1, BY_ITSELF, now).id;
+                    self.issue(order, size, scratch, now);
+                }
                 Start::Task { sector, phase, group } => self.start(sector, phase, group, now),
             }
         }
@@ -295,6 +320,7 @@ impl Core {
             max_outstanding: self.settings.limits.max_outstanding.clone(),
             max_outstanding_in_all: self.settings.limits.max_outstanding_in_all,
             intake_open: !self.box_state.intake_paused,
+            until_full: self.until_full(),
             bounds: self.bounds(),
             held: self.held_phases(),
             held_tasks: self.held_tasks(),

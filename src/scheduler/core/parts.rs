@@ -8,7 +8,7 @@ use crate::domain::event::Entry;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::isolation::Isolation;
 use crate::domain::needs::{Machine, Needs};
-use crate::domain::order::BoxState;
+use crate::domain::order::{AutoPledge, BoxState};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::Effect;
 use crate::domain::sector::Sector;
@@ -35,7 +35,7 @@ pub struct Limits {
     pub max_outstanding: BTreeMap<SectorSize, u64>,
     /// As that, for all sizes together.
     pub max_outstanding_in_all: Option<u64>,
-    pub auto_pledge: u64,
+    pub auto_pledge: AutoPledge,
     pub needs: Arc<Needs>,
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::{Core, Worker};
 use crate::domain::admission::Wait;
 use crate::domain::ids::SectorNumber;
+use crate::domain::order::Order;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::units::{ByteSize, SectorSize, Timestamp};
-use crate::scheduler::view::{BoxView, LISTED, ThrottleView, WaitView, WorkerView};
+use crate::scheduler::view::{BoxView, LISTED, ThrottleView, UntilFullView, WaitView, WorkerView};
 
 impl Core {
     /// The box as it is. What only the edge knows (chain trouble, a store that cannot be written)
@@ -33,7 +34,8 @@ impl Core {
             workers: self.workers.iter().map(|worker| self.worker_view(worker)).collect(),
             throttles: self.throttles(),
             passes: self.box_state.passes.clone(),
-            orders: self.box_state.orders.values().cloned().collect(),
+            orders: self.box_state.orders.iter().cloned().collect(),
+            until_full: self.until_full_view(),
             intake_paused: self.box_state.intake_paused,
             held: self.held_words(),
             paused: self.box_state.paused.clone(),
@@ -46,6 +48,12 @@ impl Core {
             trouble: self.halted.clone(),
             report: self.report.clone(),
         }
+    }
+
+    fn until_full_view(&self) -> Option<UntilFullView> {
+        let until = self.until_full()?;
+        let full = self.waiting.full.as_ref().map(Wait::to_string);
+        Some(UntilFullView { size: until.size, full })
     }
 
     fn waits(&self) -> Vec<WaitView> {
@@ -107,7 +115,7 @@ impl Core {
     }
 
     pub(super) fn throttle(&self, size: SectorSize) -> ThrottleView {
-        let orders = self.box_state.orders.values().filter(|order| order.size == size);
+        let orders = self.box_state.orders.iter().filter(|order| order.size == size);
         let held = |number: &&SectorNumber| {
             self.sectors.get(*number).is_some_and(|sector| sector.size == size)
         };
@@ -115,7 +123,7 @@ impl Core {
             size,
             limit: self.settings.limits.max_outstanding.get(&size).copied(),
             outstanding: self.queue.outstanding(size),
-            waiting: orders.map(|order| order.count - order.issued).sum(),
+            waiting: orders.map(Order::left).sum(),
             held_by: self.attention.iter().filter(held).take(LISTED).copied().collect(),
         }
     }

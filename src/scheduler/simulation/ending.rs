@@ -7,6 +7,7 @@ use super::run::Run;
 use super::violation::{Violation, broken, ensure};
 use super::world::{Input, Weather};
 use crate::domain::event::Event;
+use crate::domain::order::{AutoPledge, Order};
 use crate::scheduler::command::Command;
 
 /// Steps for each sector that is not over: what it takes with one worker for everything, and half
@@ -28,13 +29,20 @@ impl Run {
             self.kill()?;
             self.start()?;
         }
-        let orders = self.journal.box_state().orders.values();
-        let to_come: u64 = orders.map(|order| order.count - order.issued).sum();
-        let to_come = to_come + self.settings.limits.auto_pledge + self.still_to_order_in_asks();
+        let orders = self.journal.box_state().orders.iter();
+        let to_come: u64 = orders.map(Order::left).sum();
+        let by_itself = match self.settings.limits.auto_pledge {
+            AutoPledge::Sectors(count) => count,
+            AutoPledge::UntilFull => self.world.storage_sectors.iter().sum(),
+        };
+        let to_come = to_come + by_itself + self.still_to_order_in_asks();
         let in_flight = self.history.sectors.values().filter(|known| !known.over).count();
         let sectors = in_flight + usize::try_from(to_come).expect("a few");
         for _ in 0..(sectors + 2) * STEPS_PER_SECTOR {
             if self.is_all_over() {
+                if self.settings.limits.auto_pledge == AutoPledge::UntilFull {
+                    self.world.see("the storage was filled up");
+                }
                 return self.check_the_end();
             }
             self.kind_step()?;
@@ -52,6 +60,7 @@ impl Run {
         let counts = self.process.iter().flat_map(|process| &process.asks).map(|ask| match ask {
             Command::Order { count, .. } => *count,
             Command::CancelOrder { .. }
+            | Command::MoveOrder { .. }
             | Command::Retry { .. }
             | Command::RetryAll
             | Command::Redo { .. }
@@ -71,7 +80,15 @@ impl Run {
     fn is_all_over(&self) -> bool {
         let quiet = self.is_waiting() && self.process.as_ref().is_some_and(|p| p.asks.is_empty());
         let over = self.history.sectors.values().all(|known| known.over && !known.damaged);
-        quiet && over && self.journal.box_state().orders.is_empty()
+        quiet && over && self.journal.box_state().orders.is_empty() && self.is_full()
+    }
+
+    /// Where sectors are ordered until the storage is full: it is.
+    fn is_full(&self) -> bool {
+        match self.settings.limits.auto_pledge {
+            AutoPledge::Sectors(_) => true,
+            AutoPledge::UntilFull => self.world.stores().free.iter().all(|free| free.0 == 0),
+        }
     }
 
     fn kind_step(&mut self) -> Result<(), Violation> {
@@ -82,6 +99,7 @@ impl Run {
             self.ask_chain_for(index)?;
         }
         let waits = self.is_waiting();
+        let is_full = self.is_full();
         let Some(process) = &mut self.process else { return self.start() };
         let nothing_comes = self.world.inputs.is_empty() && process.asks.is_empty();
         if waits && nothing_comes && self.world.attempts.is_empty() {
@@ -97,6 +115,10 @@ impl Run {
                 self.world.look_at_the_scratch();
             } else if let Some(wake) = process.core.next_wake(self.world.now) {
                 self.world.now = wake;
+            } else if !is_full {
+                // Long enough for a clock that was set back to get there again.
+                self.world.now.0 += 3_600_000;
+                self.world.look_at_the_storage();
             }
         }
         self.turn_taking(64)

@@ -46,12 +46,10 @@ impl Default for Files {
 /// What a sector takes of the scratch at most: what `Needs::simulated` says.
 pub const SECTOR: ByteSize = ByteSize(256 << 10);
 
+/// The vanilla proofs, and what lies in storage, take none of the scratch.
 fn bytes(file: &str) -> u64 {
-    match file {
-        LAYERS => SECTOR.0 * 3 / 4,
-        REPLICA => SECTOR.0 / 4,
-        _ => 0,
-    }
+    let large = [(LAYERS, SECTOR.0 * 3 / 4), (REPLICA, SECTOR.0 / 4)];
+    large.into_iter().find(|(name, _)| *name == file).map_or(0, |(_, bytes)| bytes)
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +74,11 @@ impl Disk {
         self.0.iter().map(|(number, files)| {
             (*number, ByteSize(files.scratch.iter().map(|file| bytes(file)).sum()))
         })
+    }
+
+    /// Copies in storage, whole or not.
+    pub fn copies(&self) -> usize {
+        self.0.values().filter(|files| files.copied != Copied::No).count()
     }
 
     /// What P6 has to delete, the next one first.

@@ -38,13 +38,29 @@ pub struct Known {
 #[derive(Debug, Default)]
 pub struct History {
     limits: BTreeMap<SectorSize, u64>,
-    auto_pledge: u64,
+    by_itself: ByItself,
     /// Sectors ever ordered, cancelled or not.
     ordered: u64,
-    to_issue: BTreeMap<OrderId, u64>,
+    /// Open orders as they are to be issued, each with its size and what is left of it.
+    queue: Vec<(OrderId, SectorSize, u64)>,
     paused: bool,
     paused_phases: BTreeSet<Phase>,
     pub sectors: BTreeMap<SectorNumber, Known>,
+}
+
+/// The most that is ordered by itself.
+#[derive(Debug, Clone, Copy)]
+pub enum ByItself {
+    /// So many sectors in all, whoever ordered them.
+    Ordered(u64),
+    /// What the storage has room for.
+    Stored(u64),
+}
+
+impl Default for ByItself {
+    fn default() -> Self {
+        Self::Ordered(0)
+    }
 }
 
 /// What the table of failures (`domain::failure`) says in words, said once more in numbers.
@@ -70,8 +86,8 @@ fn policy(phase: Phase, class: Class, tries: u32, redos: u32) -> After {
 }
 
 impl History {
-    pub fn new(limits: BTreeMap<SectorSize, u64>, auto_pledge: u64) -> Self {
-        Self { limits, auto_pledge, ..Self::default() }
+    pub fn new(limits: BTreeMap<SectorSize, u64>, by_itself: ByItself) -> Self {
+        Self { limits, by_itself, ..Self::default() }
     }
 
     pub fn outstanding(&self, size: SectorSize) -> u64 {
@@ -81,15 +97,23 @@ impl History {
     /// Takes the next entry in, or says which promise it breaks.
     pub fn take(&mut self, entry: &Entry) -> Result<(), Violation> {
         match &entry.happened {
-            Happened::Box(BoxEvent::Ordered { order, count, by, .. }) => {
+            Happened::Box(BoxEvent::Ordered { order, size, count, by }) => {
                 self.ordered += count;
-                self.to_issue.insert(*order, *count);
-                ensure(by != "auto_pledge" || self.ordered <= self.auto_pledge, "I5", || {
-                    format!("{} ordered by itself, that makes {}", count, self.ordered)
-                })
+                self.queue.push((*order, *size, *count));
+                if by == "auto_pledge" { self.ordered_by_itself(*count) } else { Ok(()) }
             }
             Happened::Box(BoxEvent::Cancelled { order, .. }) => {
-                self.to_issue.remove(order);
+                self.queue.retain(|(open, _, _)| open != order);
+                Ok(())
+            }
+            Happened::Box(BoxEvent::Moved { order, before, .. }) => {
+                let at = self.queue.iter().position(|(open, _, _)| open == order);
+                let at = at.ok_or_else(|| broken("intake", format!("{order} is not open")))?;
+                let moved = self.queue.remove(at);
+                let to = before.map(|before| self.queue.iter().position(|(o, _, _)| *o == before));
+                let to = to.unwrap_or(Some(self.queue.len()));
+                let to = to.ok_or_else(|| broken("intake", format!("{before:?} is not open")))?;
+                self.queue.insert(to, moved);
                 Ok(())
             }
             Happened::Box(BoxEvent::OrphanDeleted { .. } | BoxEvent::Checked { .. }) => Ok(()),
@@ -115,9 +139,13 @@ impl History {
                 Err(broken("pause", format!("{phase} of sector {number} started while paused")))
             }
             Happened::Sector { number, event: Event::Issued { size, order, .. } } => {
-                let left = self.to_issue.get_mut(order).filter(|left| **left > 0);
-                let left = left.ok_or_else(|| broken("intake", "issued without an order"))?;
+                // What holds one of a size back holds back all of that size behind it.
+                let first = self.queue.iter_mut().find(|(_, of, _)| of == size);
+                let first = first.filter(|(open, _, _)| open == order);
+                let (_, _, left) =
+                    first.ok_or_else(|| broken("intake", format!("{order} is not the next")))?;
                 *left -= 1;
+                self.queue.retain(|(_, _, left)| *left > 0);
                 self.issue(*number, *size)
             }
             Happened::Sector { number, event } => {
@@ -126,6 +154,20 @@ impl History {
                     known.ok_or_else(|| broken("I6", format!("{number} was never issued")))?;
                 known.take(event, entry.at).map_err(|Violation { of, what }| {
                     broken(of, format!("sector {number}: {what}"))
+                })
+            }
+        }
+    }
+
+    fn ordered_by_itself(&self, count: u64) -> Result<(), Violation> {
+        match self.by_itself {
+            ByItself::Ordered(most) => ensure(self.ordered <= most, "I5", || {
+                format!("{count} ordered by itself, that makes {}", self.ordered)
+            }),
+            ByItself::Stored(most) => {
+                let copies = self.sectors.values().filter(|known| !known.given_up).count() as u64;
+                ensure(copies + count <= most, "full", || {
+                    format!("{count} ordered beside {copies} copies, the storage holds {most}")
                 })
             }
         }

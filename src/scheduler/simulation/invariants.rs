@@ -50,7 +50,15 @@ pub fn check_bounds(
     let held: BTreeMap<_, _> = world.disk.held().collect();
     let most = |sector: &&std::sync::Arc<Sector>| match &sector.stage {
         Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
-        _ => SECTOR.0,
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { .. }
+        | Stage::Finished { .. }
+        | Stage::GivenUp { .. } => SECTOR.0,
     };
     for (root, holds) in &world.scratch {
         let here = sectors.values().filter(|sector| sector.scratch.as_ref() == Some(root));
@@ -194,6 +202,7 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     | Input::Suspect
                     | Input::Rooms(_)
                     | Input::ScratchAway { .. }
+                    | Input::Stores(_)
                     | Input::Hold { .. } => false,
                 });
             ensure(asked, "I9", || format!("sector {number}: nobody carries {effect:?}"))?;
@@ -225,6 +234,7 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
             | Input::Suspect
             | Input::Rooms(_)
             | Input::ScratchAway { .. }
+            | Input::Stores(_)
             | Input::Hold { .. } => false,
         })
 }
@@ -239,6 +249,7 @@ fn is_end(input: &Input) -> bool {
         | Input::Suspect
         | Input::Rooms(_)
         | Input::ScratchAway { .. }
+        | Input::Stores(_)
         | Input::Hold { .. } => false,
     }
 }

@@ -6,6 +6,7 @@ use super::world::{Input, Weather};
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::order::Place;
 use crate::domain::phase::Phase;
 use crate::domain::units::SectorSize;
 use crate::scheduler::command::Command;
@@ -51,7 +52,8 @@ impl Run {
             }
             4 => {
                 self.world.look_at_the_scratch();
-                "the scratch is looked at"
+                self.world.look_at_the_storage();
+                "the disks are looked at"
             }
             5 => {
                 let number = self.random.below(self.journal.box_state().next_number);
@@ -131,10 +133,26 @@ impl Run {
         }
     }
 
+    /// Mostly one that is open.
+    fn some_order(&mut self) -> OrderId {
+        let state = self.journal.box_state();
+        let open: Vec<_> = state.orders.iter().map(|order| order.id).collect();
+        match open.is_empty() || self.random.percent(20) {
+            true => OrderId(self.random.below(self.journal.box_state().next_order + 1)),
+            false => self.random.pick(&open),
+        }
+    }
+
+    fn some_place(&mut self) -> Place {
+        let before = self.some_order();
+        let named = self.random.pick(&Place::NAMED.map(|(_, place)| place));
+        if self.random.percent(40) { Place::Before(before) } else { named }
+    }
+
     pub(super) fn give_command(&mut self) {
         let sectors = self.journal.box_state().next_number + 1;
         let sector = SectorNumber(self.random.below(sectors));
-        let command = match self.random.below(14) {
+        let command = match self.random.below(17) {
             0..=1 => {
                 let count = self.random.between(1, 3).min(self.still_to_order);
                 self.still_to_order -= count;
@@ -155,10 +173,8 @@ impl Run {
             11 => Command::ResumePhase { phase: self.random.pick(&Phase::ALL) },
             12 if self.random.percent(30) => Command::Drain,
             12 => Command::ResumeAll,
-            _ => {
-                let orders = self.journal.box_state().next_order + 1;
-                Command::CancelOrder { order: OrderId(self.random.below(orders)) }
-            }
+            13..=15 => Command::MoveOrder { order: self.some_order(), to: self.some_place() },
+            _ => Command::CancelOrder { order: self.some_order() },
         };
         self.say(format!("the operator: {command:?}"));
         self.process.iter_mut().for_each(|process| process.asks.push_back(command.clone()));

@@ -20,6 +20,7 @@ mod invariants;
 mod journal;
 mod mischief;
 mod process;
+mod promises;
 mod random;
 mod run;
 mod tests;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::domain::event::{BoxEvent, Entry, Event, Happened};
+use crate::domain::event::Entry;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
@@ -13,8 +13,9 @@ use crate::scheduler::core::{Cause, Core, Decided, WorkerId};
 
 use super::history::History;
 use super::journal::Journal;
+use super::promises;
 use super::random::{PANICKED, Random};
-use super::violation::{Violation, broken, ensure};
+use super::violation::{Violation, ensure};
 use super::world::{Input, World};
 
 /// Who gives the commands.
@@ -155,6 +156,7 @@ impl Process {
             Input::Chain { sector, event } => drop(self.core.happen(sector, event, now)),
             Input::Rooms(rooms) => drop(self.core.rooms(rooms)),
             Input::ScratchAway { root, why } => self.core.scratch_is_away(&root, why),
+            Input::Stores(stores) => self.core.stores(stores),
             Input::Checked { sector, event } => {
                 let stored = journal.snapshots().get(&sector).map(|sector| (**sector).clone());
                 drop(self.core.checked(sector, stored, event, now));
@@ -255,36 +257,13 @@ impl Process {
                 Answer::Recorded(worker) => scene.world.deletion_answered(worker, true),
                 Answer::NotRecorded(worker) => scene.world.deletion_answered(worker, false),
                 Answer::Command { command, answer: Ok(done), entries_before } => {
-                    scene.world.see(name(&done));
-                    acknowledge(&command, &done, entries_before, scene)?;
+                    scene.world.see(promises::name(&done));
+                    promises::kept(&command, &done, entries_before, scene)?;
                 }
                 Answer::Command { answer: Err(_), .. } => {}
             }
         }
         Ok(())
-    }
-}
-
-fn name(done: &Done) -> &'static str {
-    match done {
-        Done::Ordered(_) => "answered: ordered",
-        Done::Cancelled(_) => "answered: an order was cancelled",
-        Done::Retried(some) if some.is_empty() => "answered: nothing to retry",
-        Done::Retried(_) => "answered: retried",
-        Done::Redone(_) => "answered: redone from P1",
-        Done::Aborted { stopped, awaited, .. } => match (stopped.is_empty(), awaited.is_empty()) {
-            (true, true) => "answered: aborted",
-            (false, true) => "answered: aborted, what ran is stopped",
-            (_, false) => "answered: aborted, an attempt still runs",
-        },
-        Done::OrphanRecorded { .. } => "answered: an orphan is on record",
-        Done::IntakePaused => "answered: intake paused",
-        Done::IntakeResumed => "answered: intake resumed",
-        Done::PhasePaused(_) => "answered: a phase paused",
-        Done::PhaseResumed(_) => "answered: a phase resumed",
-        Done::Draining { .. } => "answered: draining",
-        Done::AllResumed => "answered: all resumed",
-        Done::Adopted => "answered: other limits",
     }
 }
 
@@ -296,99 +275,4 @@ pub fn make_durable(
 ) -> Result<(), Violation> {
     journal.commit(decided)?;
     decided.entries.iter().try_for_each(|entry| history.take(entry))
-}
-
-/// I5: when a command is answered, what the answer says is in the durable history.
-fn acknowledge(
-    command: &Command,
-    done: &Done,
-    entries_before: usize,
-    scene: &mut Scene<'_>,
-) -> Result<(), Violation> {
-    let journal = &*scene.journal;
-    let mut promised = |is_it: &dyn Fn(&Happened) -> bool| {
-        let entries = journal.entries().iter().enumerate().skip(entries_before);
-        let found = entries.clone().find(|(_, entry)| is_it(&entry.happened));
-        let (place, entry) = found.ok_or_else(|| {
-            broken("I5", format!("{command:?} was answered {done:?} and is not in the history"))
-        })?;
-        scene.acknowledged.push((place, entry.clone()));
-        Ok(())
-    };
-    let of = |happened: &Happened, sector, is_it: &dyn Fn(&Event) -> bool| match happened {
-        Happened::Sector { number, event } => *number == sector && is_it(event),
-        Happened::Box(_) => false,
-    };
-    match done {
-        Done::Ordered(placed) => promised(&|happened| {
-            matches!(happened, Happened::Box(BoxEvent::Ordered { order, count, .. })
-                if *order == placed.id && *count == placed.count)
-        }),
-        Done::Cancelled(gone) => promised(
-            &|happened| matches!(happened, Happened::Box(BoxEvent::Cancelled { order, .. }) if order == gone),
-        ),
-        Done::Retried(retried) => retried.iter().try_for_each(|one| {
-            promised(&|happened| {
-                of(
-                    happened,
-                    one.sector,
-                    &|event| matches!(event, Event::Retried { phase, .. } if *phase == one.phase),
-                )
-            })
-        }),
-        Done::Redone(sector) => promised(&|happened| {
-            of(happened, *sector, &|event| matches!(event, Event::Redone { .. }))
-        }),
-        Done::Aborted { sector, .. } => promised(&|happened| {
-            of(happened, *sector, &|event| matches!(event, Event::Aborted { .. }))
-        }),
-        Done::OrphanRecorded { path: gone, .. } => promised(
-            &|happened| matches!(happened, Happened::Box(BoxEvent::OrphanDeleted { path, .. }) if path == gone),
-        ),
-        // The file has them, and the next start reads it.
-        Done::Adopted => Ok(()),
-        // What is asked twice changes nothing the second time, and leaves no entry. Nothing else
-        // was decided since, or it is in this same batch: then the state says nothing for sure.
-        Done::IntakePaused
-        | Done::IntakeResumed
-        | Done::PhasePaused(_)
-        | Done::PhaseResumed(_)
-        | Done::Draining { .. }
-        | Done::AllResumed => {
-            let since = journal.entries().iter().skip(entries_before);
-            let changed = since.filter(|entry| is_pause(&entry.happened)).count();
-            let state = journal.box_state();
-            let none = state.paused.is_empty() && !state.intake_paused;
-            let all = state.paused.len() == Phase::ALL.len() && state.intake_paused;
-            let holds = match done {
-                Done::IntakePaused => state.intake_paused,
-                Done::IntakeResumed => !state.intake_paused,
-                Done::PhasePaused(phase) => state.paused.contains(phase),
-                Done::PhaseResumed(phase) => !state.paused.contains(phase),
-                Done::Draining { .. } => all,
-                _ => none,
-            };
-            ensure(holds || changed > 0, "I5", || {
-                format!("{command:?} was answered and did nothing")
-            })
-        }
-    }
-}
-
-fn is_pause(happened: &Happened) -> bool {
-    match happened {
-        Happened::Box(
-            BoxEvent::IntakePaused { .. }
-            | BoxEvent::IntakeResumed { .. }
-            | BoxEvent::PhasePaused { .. }
-            | BoxEvent::PhaseResumed { .. },
-        ) => true,
-        Happened::Box(
-            BoxEvent::Ordered { .. }
-            | BoxEvent::Cancelled { .. }
-            | BoxEvent::OrphanDeleted { .. }
-            | BoxEvent::Checked { .. },
-        )
-        | Happened::Sector { .. } => false,
-    }
 }

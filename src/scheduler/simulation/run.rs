@@ -9,13 +9,14 @@ use crate::domain::ids::ActorId;
 use crate::domain::isolation::Isolation;
 use crate::domain::layout::Scratch;
 use crate::domain::needs::{Machine, Needs};
+use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::command::Command;
 use crate::scheduler::core::{Cause, Core, Limits, Settings};
 
 use super::chain::Temper;
-use super::history::History;
+use super::history::{ByItself, History};
 use super::invariants;
 use super::journal::Journal;
 use super::process::{At, Process, Scene, Turn, make_durable};
@@ -70,9 +71,10 @@ pub fn run_large(seed: u64) -> Outcome {
     let limit = 1 + seed % 5;
     run.settings.sector_size = LARGE;
     run.settings.limits.max_outstanding.insert(LARGE, limit);
-    run.settings.limits.auto_pledge = LARGE_ORDERED;
+    run.settings.limits.auto_pledge = AutoPledge::Sectors(LARGE_ORDERED);
     run.still_to_order = 0;
-    run.history = History::new(run.settings.limits.max_outstanding.clone(), LARGE_ORDERED);
+    run.world.storage_sectors = Vec::new();
+    run.history = run.new_history();
     outcome(run, Run::through_large)
 }
 
@@ -116,6 +118,16 @@ impl Run {
         let scratch = random.pick(&scratch).iter().enumerate();
         let scratch = scratch.map(|(n, holds)| (Scratch::new(format!("/scratch-{n}")), *holds));
         let scratch = scratch.collect();
+        // Storage is small only where it has to fill up.
+        let until_full = random.percent(25);
+        let auto_pledge = match until_full {
+            true => AutoPledge::UntilFull,
+            false => AutoPledge::Sectors(random.between(1, 4)),
+        };
+        let storage_sectors = match until_full {
+            true => (0..random.between(1, 2)).map(|_| random.between(1, 3)).collect(),
+            false => Vec::new(),
+        };
         let memory = ByteSize(random.pick(&[130, 200, 512]) << 30);
         let machine = Machine { memory, cores: random.pick(&[1, 2, 16]) as u32, gpus: 0 };
         let settings = Settings {
@@ -126,26 +138,35 @@ impl Run {
                 max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
                     .into(),
                 max_outstanding_in_all: random.pick(&[None, None, Some(3)]),
-                auto_pledge: random.between(1, 4),
+                auto_pledge,
                 needs: Arc::new(needs()),
             },
             machine: random.pick(&[None, Some(machine)]),
             isolation: random.pick(&Isolation::ALL),
         };
-        let limits = &settings.limits;
-        let history = History::new(limits.max_outstanding.clone(), limits.auto_pledge);
-        Self {
+        let mut this = Self {
             random,
-            world: World::new(weather, scratch),
+            world: World::new(weather, scratch, storage_sectors),
             journal: Journal::default(),
-            history,
+            history: History::default(),
             process: None,
             settings,
             rates,
             still_to_order: ORDERED,
             acknowledged: Vec::new(),
             trace: Vec::new(),
-        }
+        };
+        this.history = this.new_history();
+        this
+    }
+
+    fn new_history(&self) -> History {
+        let limits = &self.settings.limits;
+        let most = match limits.auto_pledge {
+            AutoPledge::Sectors(count) => ByItself::Ordered(count),
+            AutoPledge::UntilFull => ByItself::Stored(self.world.storage_sectors.iter().sum()),
+        };
+        History::new(limits.max_outstanding.clone(), most)
     }
 
     pub fn seen(&self) -> &std::collections::BTreeMap<&'static str, u64> {
@@ -236,6 +257,7 @@ impl Run {
             0 => self.pass_time(),
             10 => {
                 self.world.look_at_the_scratch();
+                self.world.look_at_the_storage();
                 Ok(())
             }
             1 if self.random.percent(30) => {

@@ -11,7 +11,7 @@ const SEEDS: u64 = 2_000;
 const LAST_STEPS: usize = 40;
 
 /// What has to come up, at least once in two hundred runs: a fault that never comes proves nothing.
-const FAULTS: [&str; 36] = [
+const FAULTS: [&str; 38] = [
     "P6 refused a damaged copy",
     "a command was refused",
     "a commit was refused",
@@ -29,6 +29,7 @@ const FAULTS: [&str; 36] = [
     "answered: aborted, an attempt still runs",
     "answered: aborted, what ran is stopped",
     "answered: an order was cancelled",
+    "answered: an order was moved",
     "answered: intake paused",
     "answered: intake resumed",
     "answered: nothing to retry",
@@ -48,6 +49,7 @@ const FAULTS: [&str; 36] = [
     "the chain gave no answer",
     "the clock is set back",
     "the journal could not be written",
+    "the storage was filled up",
 ];
 
 fn number_from(variable: &str) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::domain::admission::{Room, Rooms};
+use crate::domain::admission::{Room, Rooms, Stores};
 use crate::domain::event::{Event, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorNumber};
@@ -33,6 +33,7 @@ pub enum Input {
     Hold { waits_for: Option<String> },
     Rooms(Rooms),
     ScratchAway { root: Scratch, why: String },
+    Stores(Stores),
 }
 
 /// Where a deletion of P6 stands.
@@ -81,12 +82,18 @@ pub struct World {
     pub scratch: BTreeMap<Scratch, u64>,
     /// Those that cannot be worked in now.
     pub away: BTreeSet<Scratch>,
+    /// How many copies each storage holds.
+    pub storage_sectors: Vec<u64>,
     /// How often what happened: a fault that never comes proves nothing.
     pub seen: BTreeMap<&'static str, u64>,
 }
 
 impl World {
-    pub fn new(weather: Weather, scratch: BTreeMap<Scratch, u64>) -> Self {
+    pub fn new(
+        weather: Weather,
+        scratch: BTreeMap<Scratch, u64>,
+        storage_sectors: Vec<u64>,
+    ) -> Self {
         Self {
             now: Timestamp(1_700_000_000_000),
             disk: Disk::default(),
@@ -97,6 +104,7 @@ impl World {
             weather,
             scratch,
             away: BTreeSet::new(),
+            storage_sectors,
             seen: BTreeMap::new(),
         }
     }
@@ -129,6 +137,25 @@ impl World {
     pub fn look_at_the_scratch(&mut self) {
         if let Some(rooms) = self.rooms() {
             self.inputs.push_back(Input::Rooms(rooms));
+        }
+    }
+
+    /// The storage as it is now. P5 copies to where there is most room, so the copies lie as if they
+    /// had come one after the other.
+    pub fn stores(&self) -> Stores {
+        let mut free = self.storage_sectors.clone();
+        for _ in 0..self.disk.copies() {
+            if let Some(most) = free.iter_mut().max() {
+                *most = most.saturating_sub(1);
+            }
+        }
+        let free = free.into_iter().map(|sectors| ByteSize(sectors * SECTOR.0)).collect();
+        Stores { looked: self.now, free }
+    }
+
+    pub fn look_at_the_storage(&mut self) {
+        if !self.storage_sectors.is_empty() {
+            self.inputs.push_back(Input::Stores(self.stores()));
         }
     }
 
@@ -199,7 +226,21 @@ impl World {
         match &event {
             Event::PreCommitRefused { .. } => self.see("a pre-commit was refused"),
             Event::CommitRefused { .. } => self.see("a commit was refused"),
-            _ => {}
+            Event::Issued { .. }
+            | Event::TicketDrawn { .. }
+            | Event::Started { .. }
+            | Event::Interrupted { .. }
+            | Event::Succeeded { .. }
+            | Event::Failed { .. }
+            | Event::PreCommitted { .. }
+            | Event::SeedDrawn { .. }
+            | Event::Committed { .. }
+            | Event::Retried { .. }
+            | Event::Redone { .. }
+            | Event::Aborted { .. }
+            | Event::Deleted { .. }
+            | Event::StoredProven { .. }
+            | Event::StoredDamaged { .. } => {}
         }
         let sector = self.errands.remove(index).number();
         if random.percent(self.weather.repeats_percent) {

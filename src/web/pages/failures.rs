@@ -9,6 +9,7 @@ use axum::response::Response;
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
 use crate::domain::task::ResultStatus;
+use crate::domain::units::Timestamp;
 use crate::store::{Direction, SectorFilter, TaskFilter};
 use crate::web::WebState;
 use crate::web::error::{PageError, Unanswered};
@@ -17,6 +18,7 @@ use crate::web::lookup::{self, SectorQuery, SectorsOf, TaskQuery};
 use crate::web::nav::Nav;
 use crate::web::parts::{Damaged, Failed, standstill};
 use crate::web::show::plural;
+use crate::web::since::{Now, Past};
 use crate::web::words;
 
 /// The most failed tasks that are looked at at once.
@@ -26,7 +28,7 @@ const MOST: usize = 1_000;
 #[template(path = "failures.html")]
 struct Failures {
     frame: Frame,
-    groups: Vec<Group>,
+    groups: Vec<Shown>,
     /// Finished sectors whose stored copy is damaged.
     damaged: Vec<Damaged>,
     standstills: Vec<String>,
@@ -41,6 +43,12 @@ pub struct Group {
     pub class: Class,
     pub phase: Phase,
     pub failed: Vec<Failed>,
+}
+
+/// What changed since the latest of them failed.
+struct Shown {
+    group: Group,
+    since: Vec<String>,
 }
 
 impl Group {
@@ -102,12 +110,32 @@ fn damaged(state: &WebState) -> Result<(Vec<Damaged>, bool), Unanswered> {
     Ok((listed.items.iter().filter_map(Damaged::of).collect(), listed.next.is_some()))
 }
 
+fn with_changes(state: &WebState, groups: Vec<Group>, at: Timestamp) -> Vec<Shown> {
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let now = Now::of(state, at);
+    let show = |group: Group| {
+        let latest = group.failed.iter().max_by_key(|failed| failed.at);
+        let past = latest.map(|failed| Past {
+            phase: failed.phase,
+            class: failed.failure.class,
+            at: failed.at,
+            file: failed.failure.file.as_deref(),
+        });
+        let since = past.map(|past| now.since(&past)).unwrap_or_default();
+        Shown { group, since }
+    };
+    groups.into_iter().map(show).collect()
+}
+
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
     let frame = Frame::new(&state, &seen, Nav::Failures, "Failures");
     let (groups, more) = looked_at(&state)?;
     let standstills = frame.view.throttles.iter().filter_map(standstill).collect();
     let (damaged, more_damaged) = damaged(&state)?;
     let more = more || more_damaged;
+    let groups = with_changes(&state, groups, frame.now);
     page(&seen, &Failures { frame, groups, damaged, standstills, more })
 }
 
@@ -117,7 +145,7 @@ impl Failures {
     }
 
     fn total(&self) -> usize {
-        let failed: usize = self.groups.iter().map(|group| group.failed.len()).sum();
+        let failed: usize = self.groups.iter().map(|shown| shown.group.failed.len()).sum();
         failed + self.damaged.len()
     }
 }

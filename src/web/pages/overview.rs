@@ -107,7 +107,14 @@ struct Throttle {
 
 struct OrderLine {
     order: Order,
-    left: u64,
+    /// Where it can be put from where it stands.
+    moves: Vec<Move>,
+}
+
+struct Move {
+    to: &'static str,
+    sign: &'static str,
+    title: &'static str,
 }
 
 struct Worker {
@@ -142,9 +149,9 @@ impl Overview {
             disks: Disk::all_of(state),
             phases: Phase::ALL,
             throttles: view.throttles.iter().map(throttle).collect(),
-            orders: view.orders.iter().map(order_line).collect(),
+            orders: order_lines(&view.orders),
             workers: view.workers.iter().map(worker).collect(),
-            first_run: counts.sectors == 0 && view.orders.is_empty(),
+            first_run: counts.sectors == 0 && view.orders.is_empty() && view.until_full.is_none(),
             size: view.sector_size,
             frame,
         })
@@ -308,8 +315,24 @@ fn throttle(view: &ThrottleView) -> Throttle {
     Throttle { view: view.clone(), full }
 }
 
-fn order_line(order: &Order) -> OrderLine {
-    OrderLine { left: order.count - order.issued, order: order.clone() }
+fn order_lines(orders: &[Order]) -> Vec<OrderLine> {
+    let lines = orders.iter().enumerate();
+    lines.map(|(nth, order)| order_line(nth, orders.len(), order)).collect()
+}
+
+/// The `nth` of so many.
+fn order_line(nth: usize, of: usize, order: &Order) -> OrderLine {
+    let higher = [
+        Move { to: "first", sign: "⤒", title: "Issue it before all others" },
+        Move { to: "up", sign: "↑", title: "Issue it one earlier" },
+    ];
+    let lower = [
+        Move { to: "down", sign: "↓", title: "Issue it one later" },
+        Move { to: "last", sign: "⤓", title: "Issue it after all others" },
+    ];
+    let higher = higher.into_iter().filter(|_| nth > 0);
+    let lower = lower.into_iter().filter(|_| nth + 1 < of);
+    OrderLine { order: order.clone(), moves: higher.chain(lower).collect() }
 }
 
 fn worker(view: &WorkerView) -> Worker {

@@ -4,19 +4,26 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
+
 use crate::domain::event::Entry;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::times::Usual;
 use crate::domain::units::Timestamp;
+use crate::logs::Whose;
 use crate::web::WebState;
 use crate::web::error::{Named, PageError};
 use crate::web::frame::{Frame, Seen, page};
+use crate::web::log::{Log, LogParams};
 use crate::web::look::Look;
 use crate::web::lookup;
 use crate::web::nav::Nav;
-use crate::web::parts::{Actions, Damaged, Failed, Strip};
+use crate::web::pages::logs::params;
+use crate::web::parts::{Actions, Damaged, Strip};
 use crate::web::show::{self, Markup, span};
+use crate::web::story::Story;
 use crate::web::times;
 use crate::web::verify::{self, Proven};
 use crate::web::wire::{self, SectorDetail, TaskRow};
@@ -30,7 +37,7 @@ struct SectorPage {
     detail: SectorDetail,
     strip: Strip,
     actions: Actions,
-    failed: Vec<Failed>,
+    stories: Vec<Story>,
     damaged: Option<Damaged>,
     /// When the stored copy was proven last.
     proven: Option<Proven>,
@@ -42,6 +49,7 @@ struct SectorPage {
     history: Vec<Happening>,
     /// The history is longer than what is shown.
     history_cut: bool,
+    log: Log,
 }
 
 struct Task {
@@ -66,6 +74,7 @@ pub async fn show(
     State(state): State<WebState>,
     Named(number): Named,
     seen: Seen,
+    sent: Result<Query<LogParams>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let sector = lookup::sector(&state, &number)?;
     let history = lookup::history(&state, sector.id.number)?;
@@ -74,7 +83,8 @@ pub async fn show(
         detail: SectorDetail::of(&state, &sector, &[]),
         strip: Strip::of(&sector, frame.now, &state.progress.of(sector.id.number)),
         actions: Actions::of(&state, &sector, &seen.here),
-        failed: Failed::all_of(&sector),
+        stories: Story::all_of(&state, &sector).await,
+        log: Log::of(&state, Whose::Sector(sector.id.number), &params(sent)?).await?,
         damaged: Damaged::of(&sector),
         proven: Proven::of(&frame.view, &sector),
         proving: verify::seen(&state, &sector).as_ref().and_then(verify::words),

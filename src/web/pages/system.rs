@@ -4,6 +4,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use crate::access::Role;
+use crate::access::failed::Tally;
+use crate::access::kept::Token;
 use crate::config::Loaded;
 use crate::doctor::Examination;
 use crate::domain::isolation::Isolation;
@@ -27,6 +30,12 @@ struct System {
     size: SectorSize,
     seal_proof: &'static str,
     listen: String,
+    /// Whether anybody is asked who they are.
+    asked: bool,
+    /// Whether there is a viewer's password.
+    viewer: bool,
+    tokens: Vec<TokenLine>,
+    failed: Tally,
     parameters: String,
     parameters_bytes: Option<Markup>,
     parameters_class: &'static str,
@@ -38,11 +47,38 @@ struct System {
     doctor: Option<Examination>,
 }
 
+/// A bearer token, without what is secret of it.
+struct TokenLine {
+    name: String,
+    role: &'static str,
+    made: Markup,
+    over: bool,
+    ends: String,
+}
+
+impl TokenLine {
+    fn of(token: &Token, frame: &Frame) -> Self {
+        let over = token.is_over(frame.now);
+        Self {
+            name: token.name.clone(),
+            role: token.role.name(),
+            made: frame.ago(&token.created),
+            over,
+            ends: match token.expires {
+                None => "does not expire".to_owned(),
+                Some(_) if over => "expired".to_owned(),
+                Some(expires) => format!("expires in {}", show::span(expires.since(frame.now))),
+            },
+        }
+    }
+}
+
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
     let frame = Frame::new(&state, &seen, Nav::System, "System");
     let size = frame.view.sector_size;
     let parameters = state.engine.parameters();
     let loaded = state.reload.loaded();
+    let kept = state.door.access.kept();
     let system = System {
         version: env!("CARGO_PKG_VERSION"),
         engine: match state.engine.kind() {
@@ -55,7 +91,11 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         },
         size,
         seal_proof: state.engine.seal_proof_name(size),
-        listen: format!("http://{}", state.listen),
+        listen: state.names.url(),
+        asked: !state.door.access.is_open(),
+        viewer: kept.password(Role::Viewer).is_some(),
+        tokens: kept.tokens.iter().map(|token| TokenLine::of(token, &frame)).collect(),
+        failed: state.door.access.failed.tally(),
         parameters: parameters_words(&parameters),
         parameters_bytes: parameters_bytes(&parameters).map(show::bytes),
         parameters_class: parameters_class(&parameters),

@@ -2,7 +2,7 @@
 
 use super::site::{Answer, Site, ask, disk_full, said};
 use crate::domain::ids::{OrderId, SectorNumber};
-use crate::domain::order::Order;
+use crate::domain::order::{Order, Place};
 use crate::domain::phase::Phase;
 use crate::domain::units::{SectorSize, Timestamp};
 use crate::scheduler::command::{Command, Done, Refusal, Retried};
@@ -21,6 +21,7 @@ fn carry_out(command: &Command) -> Result<Done, Refusal> {
             at: Timestamp(0),
         }),
         Command::CancelOrder { order } => Done::Cancelled(*order),
+        Command::MoveOrder { order, .. } => Done::Moved { order: *order, place: 2 },
         Command::Retry { sector, phase } => {
             let phase = phase.unwrap_or(Phase::P1);
             Done::Retried(vec![Retried { sector: *sector, phase }])
@@ -102,6 +103,12 @@ fn each_button_sends_its_command() {
         ("/sectors/7/redo", "", Command::Redo { sector: number }),
         ("/sectors/7/abort", "", Command::Abort { sector: number }),
         ("/orders/4/cancel", "", Command::CancelOrder { order: OrderId(4) }),
+        ("/orders/4/move", "to=up", Command::MoveOrder { order: OrderId(4), to: Place::Up }),
+        (
+            "/orders/4/move",
+            "before=7&to=",
+            Command::MoveOrder { order: OrderId(4), to: Place::Before(OrderId(7)) },
+        ),
         ("/failures/retry", "", Command::RetryAll),
         ("/intake/pause", "", Command::PauseIntake),
         ("/intake/resume", "", Command::ResumeIntake),
@@ -168,4 +175,24 @@ fn a_refusal_is_a_page_with_its_status_and_what_to_do() {
 
 fn conflict() -> Refusal {
     Refusal::Conflict { what: "an attempt is running".into(), mend: "wait for it to end".into() }
+}
+
+#[test]
+fn a_place_that_makes_no_sense_is_answered_and_not_sent() {
+    let site = willing();
+    let pairs = [
+        ("to=sideways", "`sideways` is no place for an order"),
+        ("before=-1", "`-1` is no order's number"),
+        ("before=99999999999999999999", "is no order's number"),
+        ("", "no place was named"),
+        ("to=up&before=3", "two places were named"),
+    ];
+    for (fields, words) in pairs {
+        let answer = site.press("/orders/4/move", fields);
+        assert_eq!(answer.status, 422, "{fields}");
+        let text = said(answer.html().root_element());
+        assert!(text.contains(words) && text.contains("first, up, down or last"), "{text}");
+    }
+    assert_eq!(site.press("/orders/x/move", "to=up").status, 404);
+    assert_eq!(site.commands(), []);
 }

@@ -178,6 +178,7 @@ fn commands_answer_with_what_they_did() {
             }
             Command::Redo { sector } => Done::Redone(*sector),
             Command::CancelOrder { order } => Done::Cancelled(*order),
+            Command::MoveOrder { order, .. } => Done::Moved { order: *order, place: 2 },
             Command::PauseIntake => Done::IntakePaused,
             Command::PausePhase { phase } => Done::PhasePaused(*phase),
             Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
@@ -198,6 +199,8 @@ fn commands_answer_with_what_they_did() {
         ("sectors/3/abort", "", aborted),
         ("sectors/3/redo", "", json!({ "redone": 3 })),
         ("orders/5/cancel", "", json!({ "cancelled": 5 })),
+        ("orders/5/move", r#"{"to":"first"}"#, json!({ "moved": 5, "place": 2 })),
+        ("orders/5/move", r#"{"before":4}"#, json!({ "moved": 5, "place": 2 })),
         ("intake/pause", "", json!({ "intake": "paused" })),
         ("intake/resume", "", json!({ "intake": "open" })),
         ("phases/P2/pause", "", json!({ "paused": "P2" })),
@@ -221,4 +224,40 @@ fn the_status_has_what_the_overview_shows() {
     assert_eq!(status["in_flight"].as_array().unwrap().len(), 6);
     assert_eq!(status["disks"][0]["role"], "scratch");
     assert_eq!(site.get("/api/v1/params").json(), json!({ "state": "not_needed" }));
+}
+
+#[test]
+fn open_orders_are_listed_with_what_is_left_of_them() {
+    let mut site = Site::empty();
+    site.order(3).issue(0).order(1);
+    let orders = site.get("/api/v1/orders").json();
+    let first = &orders["orders"][0];
+    for (member, value) in
+        [("order", json!(0)), ("count", json!(3)), ("issued", json!(1)), ("left", json!(2))]
+    {
+        assert_eq!(first[member], value, "{member}");
+    }
+    assert!(first["by"].is_string() && first["at"].is_string());
+    assert_eq!(orders["orders"][1]["order"], 1);
+}
+
+#[test]
+fn a_place_that_makes_no_sense_is_a_problem() {
+    let site = Site::empty();
+    for body in [
+        "{}",
+        r#"{"to":"sideways"}"#,
+        r#"{"to":"up","before":1}"#,
+        r#"{"before":"1"}"#,
+        r#"{"before":-1}"#,
+        r#"{"before":1.5}"#,
+        r#"{"to":1}"#,
+        r#"{"ot":"up"}"#,
+    ] {
+        let answer = site.post_json("/api/v1/orders/0/move", body);
+        assert_eq!(answer.status, 422, "{body}");
+        assert!(answer.json()["mend"].as_str().is_some_and(|mend| !mend.is_empty()), "{body}");
+    }
+    assert_eq!(site.post_json("/api/v1/orders/zero/move", r#"{"to":"up"}"#).status, 404);
+    assert_eq!(site.commands(), []);
 }

@@ -9,11 +9,18 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::site::{Site, ask};
+use crate::access::kept::{self, Token};
+use crate::access::secret::Secret;
+use crate::access::{AccessError, Role};
+use crate::domain::ids::SectorNumber;
+use crate::logs::{self, About, LineId};
 use crate::scheduler::Handle;
 use crate::scheduler::view::BoxView;
-use crate::web::{WebState, live, router};
+use crate::web::{WebState, live, router, show};
 
 struct Line {
+    /// Its store is read.
+    site: Site,
     state: WebState,
     views: watch::Sender<Arc<BoxView>>,
     changes: watch::Sender<u64>,
@@ -27,7 +34,7 @@ fn line() -> Line {
     let (changes, changed) = watch::channel(0);
     state.handle = Handle::new(ask, seen);
     state.changes = changed;
-    Line { state, views, changes }
+    Line { site, state, views, changes }
 }
 
 /// The next message's name; none if the connection ended.
@@ -80,11 +87,107 @@ async fn a_storm_of_changes_is_told_four_times_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_follows_a_log_is_told_of_that_one_and_of_no_other() {
+    let line = line();
+    let all = &line.state.logs;
+    let logs = |sector| {
+        let about = About { sector: Some(SectorNumber(sector)), ..About::default() };
+        let one = logs::Line::own(LineId::default(), "anything".to_owned());
+        all.take(logs::Line { about, ..one });
+        all.flush();
+    };
+    logs(8);
+    let version = live::version(&line.state);
+    let mut of_sector = connect(&line.state, &format!("{version}&log=7")).await;
+    let mut of_box = connect(&line.state, &format!("{version}&log=box")).await;
+    let mut of_none = connect(&line.state, &format!("{version}&log=%3Cscript%3E")).await;
+    assert_eq!(heard(&mut of_box).await.unwrap(), "log", "of what came before it connected");
+    // The pause between two tellings is shorter than two beats.
+    let quiet = ["beat", "beat"].map(str::to_owned);
+    assert_eq!(two(&mut of_sector).await, quiet);
+    logs(7);
+    assert_eq!(heard(&mut of_sector).await.unwrap(), "log");
+    assert!(two(&mut of_box).await.contains(&"log".to_owned()));
+    logs(8);
+    assert_eq!(two(&mut of_sector).await, quiet);
+    assert_eq!(two(&mut of_none).await, quiet);
+}
+
+async fn two(body: &mut axum::body::BodyDataStream) -> [String; 2] {
+    [heard(body).await.unwrap(), heard(body).await.unwrap()]
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_connection_ends_with_the_scheduler() {
     let line = line();
     let mut body = connect(&line.state, &live::version(&line.state)).await;
     drop(line.views);
     assert_eq!(heard(&mut body).await, None);
+}
+
+/// The first page for a browser with this cookie, a moment after whatever was made before.
+async fn renewed(line: &Line, router: &axum::Router, cookie: &str, is_renewal: bool) -> String {
+    let before = show::now();
+    while show::now() == before {
+        std::hint::spin_loop();
+    }
+    let mut request = ask("GET", "/").header("cookie", cookie);
+    if is_renewal {
+        request = request.header("hx-request", "true");
+    }
+    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200, "{:?}", live::version(&line.state));
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_renewal_is_made_once_for_all_who_ask_until_something_changes() {
+    let line = line();
+    let router = router(line.state.clone());
+    let first = renewed(&line, &router, "a=1", true).await;
+    assert_eq!(renewed(&line, &router, "a=1", true).await, first);
+    assert_eq!(renewed(&line, &router, "a=2", true).await, first, "who may the same sees the same");
+    assert_ne!(renewed(&line, &router, "a=1", false).await, first, "a page that is opened");
+    line.changes.send_modify(|count| *count += 1);
+    assert_ne!(renewed(&line, &router, "a=1", true).await, first, "an old page");
+}
+
+#[tokio::test]
+async fn a_part_of_a_log_is_never_one_that_was_made_before_its_last_line() {
+    let line = line();
+    let router = router(line.state.clone());
+    for number in 0..3 {
+        let said = format!("number {number}");
+        line.state.logs.take(logs::Line::own(LineId::default(), said.clone()));
+        let request = ask("GET", "/logs/lines").header("hx-request", "true");
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains(&said), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_for_an_operator_is_handed_to_no_viewer_and_no_stranger() {
+    let line = line();
+    let router = router(line.state.clone());
+    assert!(renewed(&line, &router, "a=1", true).await.contains("method=\"post\""));
+    let secret = Secret::draw();
+    let (name, role, digest) = ("wall".to_owned(), Role::Viewer, secret.digest());
+    let token = Token { name, role, digest, created: show::now(), expires: None };
+    let changed = kept::change::<(), AccessError>(line.site.dir.path(), |kept| {
+        kept.tokens.push(token);
+        Ok(())
+    });
+    changed.unwrap();
+    for (token, status) in [(secret.shown(), 200), ("forged", 401)] {
+        let request = ask("GET", "/").header("hx-request", "true");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status);
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        assert!(!String::from_utf8(body.to_vec()).unwrap().contains("method=\"post\""), "{token}");
+    }
 }
 
 #[tokio::test]
@@ -97,7 +200,8 @@ async fn an_open_live_connection_does_not_hold_up_the_stop() {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let served = tokio::spawn(crate::web::serve(listener, router(line.state.clone()), shutdown));
+    let served =
+        tokio::spawn(crate::web::serve(listener, None, router(line.state.clone()), shutdown));
     let mut browser = tokio::net::TcpStream::connect(address).await.unwrap();
     browser.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut head = [0; 12];
@@ -105,5 +209,5 @@ async fn an_open_live_connection_does_not_hold_up_the_stop() {
     assert_eq!(&head, b"HTTP/1.1 200");
     stop.send(()).unwrap();
     let bounded = tokio::time::timeout(Duration::from_secs(20), served).await;
-    bounded.expect("the stop waits for no browser").unwrap().unwrap();
+    bounded.expect("the stop waits for no browser").unwrap();
 }

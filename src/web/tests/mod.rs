@@ -1,10 +1,12 @@
 //! Every page from fixed states, made by folding real events, and parsed; the API; strangers.
 
+mod access;
 mod actions;
 mod api;
 mod disks;
 mod hostile;
 mod live;
+mod log;
 mod opening;
 mod pages;
 mod site;

@@ -7,9 +7,10 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
 use tower::ServiceExt;
 
-use super::site::{Site, ask};
+use super::site::{Site, ask, built_in};
 use crate::domain::units::Seq;
 use crate::store::Opening;
+use crate::web::guard::Names;
 use crate::web::opening::{Pages, front};
 use crate::web::router;
 
@@ -21,8 +22,8 @@ struct Port {
 
 fn port() -> Port {
     let (opening, pages) = (Arc::<Opening>::default(), Pages::default());
-    let listen = "127.0.0.1:3456".parse().unwrap();
-    let router = front(pages.clone(), listen, Arc::clone(&opening));
+    let names = Names::of(&built_in());
+    let router = front(pages.clone(), names, Arc::clone(&opening));
     Port { opening, pages, router }
 }
 

@@ -10,9 +10,10 @@ use crate::domain::phase::Phase;
 use crate::domain::progress::Progress;
 use crate::domain::units::SectorSize;
 use crate::engine::ParametersState;
+use crate::scheduler::view::UntilFullView;
 use crate::web::show::now;
 
-const PAGES: [&str; 6] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/system"];
+const PAGES: [&str; 7] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/logs", "/system"];
 
 fn all<'a>(html: &'a Html, css: &str) -> Vec<scraper::ElementRef<'a>> {
     let selector = Selector::parse(css).unwrap();
@@ -113,6 +114,35 @@ fn the_overview_shows_each_sector_in_flight_with_seven_cells() {
     assert!(words(&html, "#workers").contains("P1 of 6"));
     assert!(words(&html, "#orders").contains("9 of 20"));
     assert!(words(&html, "#throttle").contains("6 of 8"));
+}
+
+#[test]
+fn an_order_offers_the_places_that_it_can_be_put_to_and_says_what_is_left() {
+    let mut site = Site::empty();
+    site.order(3).issue(0).order(1).order(5);
+    let html = site.get("/").html();
+    let places = |order: u64| -> Vec<String> {
+        let buttons = all(&html, &format!("#order-{order} form[action$='/move'] button[name=to]"));
+        buttons.iter().map(|button| button.attr("value").unwrap().to_owned()).collect()
+    };
+    assert_eq!(places(0), ["down", "last"]);
+    assert_eq!(places(1), ["first", "up", "down", "last"]);
+    assert_eq!(places(2), ["first", "up"]);
+    assert!(words(&html, "#order-0").contains("1 of 3 2 "), "{}", words(&html, "#order-0"));
+}
+
+#[test]
+fn storage_that_is_full_is_a_state_and_no_failure() {
+    let mut site = Site::empty();
+    site.tweak = |view| {
+        let full = Some("another copy needs 32.1 GiB of storage, 9.0 GiB are left".to_owned());
+        view.until_full = Some(UntilFullView { size: view.sector_size, full });
+    };
+    let html = site.get("/").html();
+    let said = words(&html, "#until-full");
+    assert!(said.starts_with("storage is full 32 GiB sectors are ordered by themselves"), "{said}");
+    assert!(said.contains("needs 32.1 GiB") && said.contains("goes on by itself"), "{said}");
+    assert!(all(&html, "#attention, .state.fail").is_empty());
 }
 
 #[test]
@@ -218,7 +248,8 @@ fn a_sector_s_page_tells_its_story() {
     ] {
         assert!(history.contains(piece), "{piece}: {history}");
     }
-    assert_eq!(words(&html, "main button:not([disabled])"), "Prove again", "and nothing else");
+    let orders = words(&html, "main form[method=post] button:not([disabled])");
+    assert_eq!(orders, "Prove again", "and nothing else");
     assert!(words(&html, ".reasons").contains("Abort: not now, it is sealed"));
 }
 

@@ -12,13 +12,14 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use crate::config::{Loaded, Origin};
+use crate::access::Access;
+use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
-use crate::domain::order::BoxState;
+use crate::domain::order::{BoxState, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::progress::Tell;
@@ -26,7 +27,7 @@ use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, 
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
-use crate::logs::LogFilter;
+use crate::logs::{LogFilter, Logs};
 use crate::notify::Notify;
 use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
@@ -37,9 +38,10 @@ use crate::scheduler::view::{
 use crate::storage::rate::RateLimit;
 use crate::storage::roots::Roots;
 use crate::store::{Batch, OpenOptions, Store};
+use crate::web::guard::Names;
 use crate::web::orphans::Orphans;
 use crate::web::show::now;
-use crate::web::{SectorPaths, StoredPaths, WebState, router};
+use crate::web::{Door, SectorPaths, StoredPaths, WebState, router};
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
 
@@ -63,9 +65,11 @@ pub struct Site {
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
+    pub access: Arc<Access>,
     clock: Timestamp,
     store: Store,
-    _dir: TempDir,
+    pub logs: Logs,
+    pub dir: TempDir,
 }
 
 /// An answer, read to its end.
@@ -121,7 +125,9 @@ impl Site {
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
             store,
-            _dir: dir,
+            logs: Logs::open(&dir.path().join("logs"), MINER).unwrap(),
+            access: Arc::new(Access::open(dir.path(), "127.0.0.1:3456".parse().unwrap()).unwrap()),
+            dir,
         }
     }
 
@@ -161,7 +167,7 @@ impl Site {
     }
 
     pub fn issue(&mut self, number: u64) -> &mut Self {
-        let order = *self.box_state.orders.keys().next().unwrap();
+        let order = self.box_state.orders.first().unwrap().id;
         let size = self.size;
         let data = Data::CommittedCapacity;
         self.happens(
@@ -247,7 +253,7 @@ impl Site {
         let waiting_for_a_person = self.sectors.values().filter(|sector| sector.needs_you());
         let stage_is =
             |name| self.sectors.values().filter(|s| s.stage.name() == name).count() as u64;
-        let waiting = self.box_state.orders.values().map(|order| order.count - order.issued).sum();
+        let waiting = self.box_state.orders.iter().map(Order::left).sum();
         let (mut usual, mut throughput) = (Usual::default(), Throughput::default());
         for sector in self.sectors.values() {
             usual.learn_all(sector);
@@ -278,7 +284,8 @@ impl Site {
                 waiting,
                 held_by: needy().map(|sector| sector.id.number).collect(),
             }],
-            orders: self.box_state.orders.values().cloned().collect(),
+            orders: self.box_state.orders.iter().cloned().collect(),
+            until_full: None,
             intake_paused: self.box_state.intake_paused,
             paused: self.box_state.paused.clone(),
             waits: Vec::new(),
@@ -337,7 +344,10 @@ impl Site {
             log: LogFilter::of_nothing(),
             notify: Notify::default(),
             clock: Arc::new(now),
+            tls: None,
         };
+        let config = Config { hosts: vec!["box.lab".into()], ..built_in() };
+        let access = Arc::clone(&self.access);
         let state = WebState {
             handle,
             reader: self.store.reader(),
@@ -350,8 +360,10 @@ impl Site {
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(loaded),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
-            listen: "127.0.0.1:3456".parse().unwrap(),
+            names: Names::of(&config),
+            door: Door::new(access, config.listen.port(), false),
             reload: Reload::new(parts, loaded_sender),
+            logs: self.logs.clone(),
         };
         (state, scheduler)
     }
@@ -442,7 +454,7 @@ fn paths(sector: &Sector) -> SectorPaths {
 }
 
 /// The configuration that is used where there is no file.
-fn built_in() -> crate::config::Config {
+pub fn built_in() -> crate::config::Config {
     let none: [(std::ffi::OsString, std::ffi::OsString); 0] = [];
     crate::config::Config::load(None, none, std::path::Path::new("/nowhere")).expect("it is tested")
 }
@@ -463,6 +475,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         hung: false,
         held: BTreeMap::new(),
         shared: Default::default(),
+        looked: Timestamp(0),
     }
 }
 

@@ -22,7 +22,9 @@ fn with(rooms: &Rooms) -> Capacity {
 
 fn issued_in(admitted: &Admitted) -> Vec<String> {
     let root = |start: &Start| match start {
-        Start::Issue { scratch, .. } => Some(scratch.as_ref()?.to_string()),
+        Start::Issue { scratch, .. } | Start::Pledge { scratch, .. } => {
+            Some(scratch.as_ref()?.to_string())
+        }
         Start::Task { .. } => None,
     };
     admitted.starts.iter().filter_map(root).collect()
