@@ -194,7 +194,9 @@ fn a_full_scratch_lets_no_sector_begin_and_says_how_much_is_missing() {
     lab.pledge(2);
     lab.wait("the intake waits for room", |lab| {
         let waits = &lab.get("/api/v1/status")["intake_waits"];
-        waits.as_str().is_some_and(|why| why.starts_with("needs 256 KiB on the scratch, 0 B"))
+        waits.as_str().is_some_and(|why| {
+            why.starts_with(&format!("needs 256 KiB on {}, 0 B", scratch.display()))
+        })
     });
     fs::remove_file(scratch.join("filler")).unwrap();
     for number in 0..2 {

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sealbox::chain::lab::Lab;
 use sealbox::config::LabConfig;
-use sealbox::domain::admission::Room;
+use sealbox::domain::admission::{Room, Rooms};
 use sealbox::domain::event::{Event, Output};
 use sealbox::domain::ids::{ActorId, Bytes32, CommD, CommR, SealProof, SectorNumber};
 use sealbox::domain::isolation::Isolation;
+use sealbox::domain::layout::Scratch;
 use sealbox::domain::needs::Needs;
 use sealbox::domain::order::AutoPledge;
 use sealbox::domain::phase::Phase;
@@ -134,7 +135,8 @@ impl Fleet {
             crews.iter().map(|(phases, num)| (phases.iter().copied().collect(), *num)).collect();
         let mut core = Core::new(settings(), &groups, Past::default());
         // A limited one, so that the reservations are counted.
-        core.room(Room { free: ByteSize(1 << 50), ..Room::default() });
+        let room = Room { free: ByteSize(1 << 50), ..Room::default() };
+        core.rooms(Rooms::one(Scratch::new("/scratch"), room));
         let (inputs_in, inputs) = mpsc::unbounded_channel();
         let log = Arc::<Log>::default();
         let seats: Vec<_> =

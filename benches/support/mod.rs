@@ -95,6 +95,7 @@ pub fn life(number: u64, size: SectorSize, root: &Path) -> Vec<Happened> {
             order: OrderId(number),
             simulated: true,
             porep: Porep::Interactive,
+            scratch: None,
         },
         Event::TicketDrawn { ticket: Ticket { epoch, value } },
         started(Phase::P1),

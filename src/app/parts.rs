@@ -94,19 +94,21 @@ pub fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
 }
 
 /// Where the pages say that a sector's files are.
-pub fn paths(config: &Config) -> PathsOf {
-    let scratch = Scratch::new(&config.scratch);
-    Arc::new(move |sector| SectorPaths {
-        scratch: vec![scratch.cache_dir(sector.id), scratch.replica(sector.id)],
-        stored: sector.stage.stored().map(|stored| {
-            let root = StorageRoot::new(&stored.root);
-            StoredPaths {
-                replica: root.replica(sector.id),
-                cache: root.cache_dir(sector.id),
-                manifest: root.manifest(sector.id),
-                root: root.path().to_path_buf(),
-            }
-        }),
+pub fn paths(first_scratch: Scratch) -> PathsOf {
+    Arc::new(move |sector| {
+        let scratch = sector.scratch.as_ref().unwrap_or(&first_scratch);
+        SectorPaths {
+            scratch: vec![scratch.cache_dir(sector.id), scratch.replica(sector.id)],
+            stored: sector.stage.stored().map(|stored| {
+                let root = StorageRoot::new(&stored.root);
+                StoredPaths {
+                    replica: root.replica(sector.id),
+                    cache: root.cache_dir(sector.id),
+                    manifest: root.manifest(sector.id),
+                    root: root.path().to_path_buf(),
+                }
+            }),
+        }
     })
 }
 

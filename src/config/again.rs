@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Config, ConfigErrors, Source};
+use super::{Config, ConfigErrors, RootConfig, Source};
 use crate::domain::units::Timestamp;
 
 /// All that decides what is loaded: asked again, only the file can have changed.
@@ -76,6 +76,17 @@ impl Changes {
         }
     }
 
+    /// Which roots there are is settled at the start; what is said of them is not.
+    fn roots(&mut self, key: &'static str, mine: &mut Vec<RootConfig>, read: Vec<RootConfig>) {
+        let paths = |roots: &[RootConfig]| roots.iter().map(|root| root.path.clone()).collect();
+        let (before, now): (Vec<_>, Vec<_>) = (paths(mine), paths(&read));
+        if before == now {
+            self.take(key, mine, read);
+        } else {
+            self.leave(key, mine, &read);
+        }
+    }
+
     fn leave<T: PartialEq>(&mut self, key: &'static str, mine: &T, read: &T) {
         if mine != read {
             self.needs_restart.push(key);
@@ -131,8 +142,8 @@ impl Config {
         changes.leave("sector_size", &self.sector_size, &sector_size);
         changes.leave("porep", &self.porep, &porep);
         changes.leave("data_dir", &self.data_dir, &data_dir);
-        changes.leave("scratch", &self.scratch, &scratch);
-        changes.leave("storage", &self.storage, &storage);
+        changes.roots("scratch", &mut with.scratch, scratch);
+        changes.roots("storage", &mut with.storage, storage);
         changes.leave("worker", &self.workers, &workers);
         changes.leave("machine", &self.machine, &machine);
         changes.leave("engine", &self.engine, &engine);

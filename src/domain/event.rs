@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{OrderId, SealProof, SectorNumber};
+use super::layout::Scratch;
 use super::phase::Phase;
 use super::porep::Porep;
 use super::sector::{Commit, Commitments, Data, PreCommit, Seed, StoredAt, Ticket};
@@ -50,6 +51,9 @@ pub enum Event {
         /// Lines from before there was a choice do not say it.
         #[serde(default)]
         porep: Porep,
+        /// The root that it is made in. None: it is from when a box had only one.
+        #[serde(default)]
+        scratch: Option<Scratch>,
     },
     TicketDrawn {
         ticket: Ticket,

@@ -3,7 +3,12 @@
 //! Names are those of `storage_proofs_porep` and of the storage roots that lotus-miner and Curio
 //! attach: `<root>/{sealed,cache}/s-t0<miner>-<number>`.
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ActorId, SectorId};
 use crate::domain::porep::{Porep, SealKind};
@@ -36,10 +41,30 @@ const PARENTS: u64 = 6 + 8;
 /// (`stacked/vanilla/challenges.rs`: `DEFAULT_SYNTH_CHALLENGE_COUNT`).
 const SYNTHETIC_CHALLENGES: u64 = 1 << 18;
 
-/// Where sectors are made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A root that sectors are made in. A clone costs nothing: every sector names its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
 pub struct Scratch {
-    root: PathBuf,
+    /// Not a path: they are compared often, and a path is compared part by part.
+    root: Arc<OsStr>,
+}
+
+impl fmt::Display for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root().display().fmt(f)
+    }
+}
+
+impl From<PathBuf> for Scratch {
+    fn from(root: PathBuf) -> Self {
+        Self { root: root.into_os_string().into() }
+    }
+}
+
+impl From<Scratch> for PathBuf {
+    fn from(scratch: Scratch) -> Self {
+        scratch.root().to_path_buf()
+    }
 }
 
 /// Where finished sectors are kept: one `[[storage]]` path.
@@ -50,30 +75,30 @@ pub struct StorageRoot {
 
 impl Scratch {
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        root.into().into()
     }
 
     pub fn root(&self) -> &Path {
-        &self.root
+        Path::new(&*self.root)
     }
 
     /// The directories that hold all sectors' files; they are there before work starts.
     pub fn parents(&self) -> [PathBuf; 2] {
-        parents(&self.root)
+        parents(self.root())
     }
 
     /// What sectors of a size have in common.
     pub fn shared_dir(&self) -> PathBuf {
-        self.root.join(SHARED)
+        self.root().join(SHARED)
     }
 
     pub fn cache_dir(&self, id: SectorId) -> PathBuf {
-        cache_dir(&self.root, id)
+        cache_dir(self.root(), id)
     }
 
     /// The sealed replica: a file.
     pub fn replica(&self, id: SectorId) -> PathBuf {
-        replica(&self.root, id)
+        replica(self.root(), id)
     }
 }
 

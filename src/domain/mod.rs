@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod event;
 pub mod failure;
+pub mod forecast;
 pub mod ids;
 pub mod isolation;
 pub mod layout;

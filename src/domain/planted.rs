@@ -36,6 +36,10 @@ pub enum Bug {
     ErrandOutlivesItsNeed,
     /// `admission::intake` takes the free scratch for its own, whatever is reserved of it.
     ReservesNothing,
+    /// `admission::Sites` reserves all in the first root, wherever a sector is made.
+    ReservesElsewhere,
+    /// `admission::Left` starts work in a root that is known to be away.
+    AwayForgotten,
     /// P6 deletes without looking at the stored copy.
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
@@ -57,7 +61,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -73,6 +77,8 @@ impl Bug {
         Self::AnswersBeforeCommit,
         Self::ErrandOutlivesItsNeed,
         Self::ReservesNothing,
+        Self::ReservesElsewhere,
+        Self::AwayForgotten,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
         Self::DropsUnanswered,

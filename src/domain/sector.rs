@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{Bytes32, CommD, CommR, OrderId, SealProof, SectorId};
+use super::layout::Scratch;
 use super::phase::{PerPhase, Phase};
 use super::porep::{Porep, SealKind};
 use super::units::{Epoch, SectorSize, Seq, Timestamp};
@@ -412,6 +413,9 @@ pub struct Sector {
     /// Made by the simulated engine: no sector at all.
     pub simulated: bool,
     pub porep: Porep,
+    /// The root that it is made in, from its first event to its last. None: it is from when a box
+    /// had only one.
+    pub scratch: Option<Scratch>,
     pub created: Timestamp,
     pub updated: Timestamp,
     /// The last event of its history.

@@ -259,6 +259,17 @@ impl Throughput {
         self.from(Timestamp(now.0.saturating_sub(ms)), now)
     }
 
+    /// In the time up to now: the minute of the first that was finished, and what was after it.
+    pub fn since_first_of(&self, time: Duration, now: Timestamp) -> Option<(Timestamp, Amount)> {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let from = now.0.saturating_sub(ms).div_ceil(MINUTE_MS);
+        let mut minutes = self.minutes.range(from..=now.0 / MINUTE_MS);
+        let (first, _) = minutes.next()?;
+        let mut rest = Amount::default();
+        minutes.for_each(|(_, one)| rest.add(*one));
+        Some((Timestamp(first * MINUTE_MS), rest))
+    }
+
     /// As [`Throughput::last`], since midnight UTC.
     pub fn today(&self, now: Timestamp) -> (Amount, Option<Timestamp>) {
         const DAY_MS: u64 = 24 * 60 * MINUTE_MS;

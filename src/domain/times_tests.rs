@@ -33,6 +33,7 @@ impl Way {
             order: OrderId(0),
             simulated: false,
             porep: Porep::Interactive,
+            scratch: None,
         };
         let stamp = Stamp { seq: Seq(1), at: BEGIN };
         let (sector, _) = fold(None, SectorNumber(0), stamp, &issued).unwrap();

@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod orphans;
 mod pump;
 pub mod rate;
+pub mod room;
 pub mod roots;
 pub mod shrink;
 #[cfg(test)]

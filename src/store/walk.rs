@@ -13,6 +13,7 @@ use super::{Batch, StageKind};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
+use crate::domain::layout::Scratch;
 use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Stamp};
@@ -194,6 +195,7 @@ impl World {
                     order,
                     simulated: salt.is_multiple_of(2),
                     porep: Porep::ALL[(salt / 8) as usize % Porep::ALL.len()],
+                    scratch: salt.is_multiple_of(3).then(|| Scratch::new("/scratch")),
                 },
             },
             (None, _) => self.order_another(salt),

@@ -3,6 +3,7 @@
 mod actions;
 mod api;
 mod assets;
+mod disks;
 mod entry;
 mod error;
 mod flash;
@@ -55,6 +56,7 @@ use crate::logs::Logs;
 use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
+use crate::storage::room::StorageRoom;
 use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
@@ -101,6 +103,8 @@ pub struct WebState {
     pub doctor: Doctor,
     /// Has stored copies proven again.
     pub checks: Checks,
+    /// What copies under way have claimed of each storage.
+    pub room: StorageRoom,
     /// Requests must name this box by one of them.
     pub names: Names,
     /// Who is let in.

@@ -128,6 +128,8 @@ pub struct SectorDetail {
     pub comm_r: Option<String>,
     pub comm_r_cid: Option<String>,
     pub proof: Option<String>,
+    /// The scratch root that it is made in; none: it is from when there was only one.
+    pub scratch: Option<String>,
     pub stored: Option<Stored>,
     /// When the stored copy was proven last; then or later, if it was one of a pass over all.
     pub proven: Option<String>,
@@ -193,6 +195,7 @@ impl SectorDetail {
             comm_r: commitments.map(|both| both.comm_r.0.to_string()),
             comm_r_cid: commitments.map(|both| both.comm_r.cid()),
             proof: stage.proof().map(|proof| hex::encode(&proof.0)),
+            scratch: sector.scratch.as_ref().map(ToString::to_string),
             stored: stored(sector, (state.paths)(sector)),
             proven: Proven::of(&state.handle.view(), sector).map(|proven| rfc3339(proven.at)),
             pre_commit: stage.pre_commit().cloned(),

@@ -23,15 +23,19 @@ pub fn happened(happened: &Happened) -> (Look, String) {
 
 fn event_words(event: &Event) -> (Look, String) {
     match event {
-        Event::Issued { size, order, simulated, porep, .. } => {
+        Event::Issued { size, order, simulated, porep, scratch, .. } => {
             let porep = match porep {
                 Porep::Interactive => String::new(),
                 Porep::Synthetic | Porep::NonInteractive => format!(", {porep} PoRep"),
             };
+            let made = scratch.as_ref().map(|root| format!(", made in {root}"));
             let simulated = if *simulated { ", SIMULATED" } else { "" };
             (
                 Look::Later,
-                format!("issued for order {order}: {size}, committed capacity{porep}{simulated}"),
+                format!(
+                    "issued for order {order}: {size}, committed capacity{porep}{simulated}{}",
+                    made.unwrap_or_default()
+                ),
             )
         }
         Event::TicketDrawn { ticket } => {

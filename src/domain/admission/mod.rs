@@ -3,6 +3,7 @@
 
 mod fit;
 mod intake;
+mod rooms;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use super::failure::Class;
 use super::ids::{OrderId, SectorNumber};
+use super::layout::Scratch;
 use super::order::Orders;
 use super::phase::{PerPhase, Phase};
 #[cfg(test)]
@@ -22,8 +24,9 @@ use super::sector::{Copying, Sector, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 use fit::Left;
 
-pub use fit::{Bounds, Making, Room, Wait};
+pub use fit::{Bounds, Wait};
 pub use intake::{Stores, UntilFull};
+pub use rooms::{Room, Rooms};
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
 /// decision costs what it starts and not what there is.
@@ -32,7 +35,7 @@ pub struct Queue {
     ready: PerPhase<BTreeMap<SectorNumber, SealKind>>,
     /// Failed attempts that are tried again, by when.
     later: BTreeMap<(Timestamp, Phase, SectorNumber), SealKind>,
-    /// Sectors in flight: the scratch is reserved for them.
+    /// Sectors in flight: their scratch is reserved for them.
     making: BTreeMap<SectorNumber, Making>,
     /// Sectors that met a full disk and try again when there is room.
     cramped: BTreeSet<SectorNumber>,
@@ -40,6 +43,28 @@ pub struct Queue {
     /// Those whose copy is not in storage yet.
     uncopied: BTreeMap<SectorSize, u64>,
     counts: Counts,
+}
+
+/// A sector in flight, as far as room is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Making {
+    kind: SealKind,
+    /// P2 is behind it: it will not hold more again than what is left then.
+    replicated: bool,
+    /// The root that it names.
+    pub scratch: Option<Scratch>,
+}
+
+impl Making {
+    pub fn of(sector: &Sector) -> Self {
+        let scratch = sector.scratch.clone();
+        Self { kind: sector.kind(), replicated: sector.is_replicated(), scratch }
+    }
+
+    /// The same sector before its P2, or with it to be done again.
+    fn before_p2(&self) -> Self {
+        Self { replicated: false, ..self.clone() }
+    }
 }
 
 /// How many tasks of a phase stand where.
@@ -82,9 +107,9 @@ impl Queue {
         self.outstanding.get(&size).copied().unwrap_or(0)
     }
 
-    /// Sectors that the scratch is reserved for.
-    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, Making)> + '_ {
-        self.making.iter().map(|(number, making)| (*number, *making))
+    /// Sectors that scratch is reserved for.
+    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, &Making)> + '_ {
+        self.making.iter().map(|(number, sector)| (*number, sector))
     }
 
     /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
@@ -122,7 +147,7 @@ impl Queue {
         }
         // P2 is the last phase that adds to the scratch, and P6 only takes away. But the disk was
         // looked at before that, perhaps: the reservation ends when nothing of the sector is left.
-        put(&mut self.making, number, Making::of(sector), add);
+        put(&mut self.making, number, || Making::of(sector), add);
         if waits_for_space(sector) {
             if add {
                 self.cramped.insert(number);
@@ -155,13 +180,15 @@ impl Queue {
                     step(&mut counts.queued, add);
                     match not_before {
                         _ if !startable => {}
-                        None => put(&mut self.ready[phase], number, sector.kind(), add),
-                        Some(at) => put(&mut self.later, (*at, phase, number), sector.kind(), add),
+                        None => put(&mut self.ready[phase], number, || sector.kind(), add),
+                        Some(at) => {
+                            put(&mut self.later, (*at, phase, number), || sector.kind(), add)
+                        }
                     }
                 }
                 #[cfg(test)]
                 Work::Running { .. } if planted(Bug::DoubleStart) => {
-                    put(&mut self.ready[phase], number, sector.kind(), add);
+                    put(&mut self.ready[phase], number, || sector.kind(), add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -174,9 +201,9 @@ fn step(count: &mut u64, add: bool) {
     *count = if add { *count + 1 } else { count.saturating_sub(1) };
 }
 
-fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: V, add: bool) {
+fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: impl FnOnce() -> V, add: bool) {
     if add {
-        map.insert(key, value);
+        map.insert(key, value());
     } else {
         map.remove(&key);
     }
@@ -247,12 +274,12 @@ impl Capacity {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// Issue the next sector of this order.
-    Issue { order: OrderId, size: SectorSize },
-    /// Order a sector of this size, and issue it.
-    Pledge { size: SectorSize },
+    /// Issue the next sector of this order, in this root; none: in the only one there is.
+    Issue { order: OrderId, size: SectorSize, scratch: Option<Scratch> },
+    /// Order a sector of this size, and issue it, likewise.
+    Pledge { size: SectorSize, scratch: Option<Scratch> },
     /// Start this task on a worker of this group.
     Task { sector: SectorNumber, phase: Phase, group: usize },
 }
@@ -272,6 +299,14 @@ pub struct Admitted {
     pub full: Option<Wait>,
 }
 
+impl Admitted {
+    fn waits_for(&mut self, sector: SectorNumber, phase: Phase, wait: Wait) {
+        if self.waits.len() < WAITS {
+            self.waits.insert((sector, phase), wait);
+        }
+    }
+}
+
 /// At most this many waiting tasks are told about.
 pub const WAITS: usize = 100;
 
@@ -287,28 +322,31 @@ pub fn admit(queue: &Queue, orders: &Orders, capacity: &Capacity, now: Timestamp
 
 fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admitted) {
     let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
-    let mut left = Left::of(&capacity.bounds);
+    let mut left = Left::of(&capacity.bounds, queue);
     for phase in BY_URGENCY.into_iter().filter(|phase| !capacity.held.contains(phase)) {
         let due = queue
             .later
             .iter()
             .take_while(|((at, _, _), _)| *at <= now)
             .filter(|((_, of, _), _)| *of == phase)
-            .map(|((_, _, number), kind)| (number, kind));
+            .map(|((_, _, number), _)| number);
         // A map keeps the oldest sector first.
         let startable = |sector: &SectorNumber| !capacity.held_tasks.contains(&(phase, *sector));
-        let ready = queue.ready[phase].iter().chain(due).filter(|(sector, _)| startable(sector));
-        for (&sector, &kind) in ready {
+        let ready = queue.ready[phase].keys().chain(due).filter(|sector| startable(sector));
+        for &sector in ready {
+            // What is ready is in flight.
+            let Some(making) = queue.making.get(&sector) else { continue };
+            if let Some(wait) = left.away(making) {
+                admitted.waits_for(sector, phase, wait);
+                continue;
+            }
             let Some(group) = group_for(phase, capacity, &free) else { break };
-            match left.take(sector, kind, phase) {
+            match left.take(sector, making, phase) {
                 Ok(()) => {
                     free[group] -= 1;
                     admitted.starts.push(Start::Task { sector, phase, group });
                 }
-                Err(wait) if admitted.waits.len() < WAITS => {
-                    admitted.waits.insert((sector, phase), wait);
-                }
-                Err(_) => {}
+                Err(wait) => admitted.waits_for(sector, phase, wait),
             }
         }
     }

@@ -49,7 +49,7 @@ pub struct IllegalEvent {
 
 /// Begins a sector.
 pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector, IllegalEvent> {
-    let Event::Issued { miner, size, data, order, simulated, porep } = event else {
+    let Event::Issued { miner, size, data, order, simulated, porep, scratch } = event else {
         return Err(IllegalEvent {
             number,
             stage: "unborn",
@@ -64,6 +64,7 @@ pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector
         order: *order,
         simulated: *simulated,
         porep: *porep,
+        scratch: scratch.clone(),
         created: stamp.at,
         updated: stamp.at,
         seq: stamp.seq,

@@ -50,6 +50,7 @@ pub(super) fn event(name: &str) -> Event {
             order: OrderId(0),
             simulated: false,
             porep: Porep::Interactive,
+            scratch: None,
         },
         "ticket" => Event::TicketDrawn { ticket: Ticket { epoch: Epoch(1), value: B } },
         "start" => Event::Started { phase, worker: "w".to_owned() },

@@ -48,7 +48,7 @@ impl Lab {
         let stored_in = BTreeSet::new();
         let places = Places {
             data_dir: &data_dir,
-            scratch: &scratch,
+            scratch: std::slice::from_ref(&scratch),
             storage: std::slice::from_ref(&storage),
             miner: ID.miner,
             stored_in: &stored_in,
@@ -58,12 +58,13 @@ impl Lab {
         let tools = Tools {
             engine: Arc::new(engine),
             claims: Claims::open(&data_dir).unwrap(),
-            scratch: Scratch::new(&scratch),
+            scratch: vec![Scratch::new(&scratch)],
             storage: vec![StorageRoot::new(&storage)],
             copy_limit: RateLimit::new(None),
+            room: Default::default(),
             progress: Arc::new(ProgressBoard::default()),
             roots,
-            disks: watch::channel(Vec::new()).1,
+            disks: Arc::new(watch::Sender::new(Vec::new())),
         };
         let sector = seal(&tools);
         Self { dir, tools, sector }
@@ -87,7 +88,8 @@ impl Lab {
 
 /// P1, P2 and P5 of it.
 fn seal(tools: &Tools) -> Sector {
-    let (cache, replica) = (tools.scratch.cache_dir(ID), tools.scratch.replica(ID));
+    let scratch = &tools.scratch[0];
+    let (cache, replica) = (scratch.cache_dir(ID), scratch.replica(ID));
     fs::create_dir_all(&cache).unwrap();
     let job = Job {
         id: ID,
@@ -95,7 +97,7 @@ fn seal(tools: &Tools) -> Sector {
         porep: Porep::Interactive,
         data: Data::CommittedCapacity,
         cache,
-        shared: tools.scratch.shared_dir(),
+        shared: scratch.shared_dir(),
         replica,
         stop: Stop::default(),
     };
@@ -104,15 +106,9 @@ fn seal(tools: &Tools) -> Sector {
     let commitments = tools.engine.replicate(&job, &ticket).unwrap();
     let to_store = ToStore { id: ID, size: SIZE, comm_r: commitments.comm_r, simulated: false };
     let limit = RateLimit::new(None);
-    let stored = copy_sector(
-        &tools.scratch,
-        &tools.storage[0],
-        &to_store,
-        &limit,
-        &|_, _| {},
-        &Stop::default(),
-    )
-    .unwrap();
+    let stored =
+        copy_sector(scratch, &tools.storage[0], &to_store, &limit, &|_, _| {}, &Stop::default())
+            .unwrap();
     let pre_commit = PreCommit { message: "m".into(), epoch: Epoch(8), seed_epoch: Epoch(20) };
     let seed = Seed { epoch: Epoch(20), value: Bytes32([9; 32]) };
     let drawn = Some(Drawn { pre_commit, seed });
@@ -134,6 +130,7 @@ fn finished(sealed: Sealed) -> Sector {
         order: OrderId(0),
         simulated: false,
         porep: Porep::Interactive,
+        scratch: None,
         created: at,
         updated: at,
         seq: Seq(1),

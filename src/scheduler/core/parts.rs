@@ -58,8 +58,6 @@ impl fmt::Debug for Limits {
 pub enum Cause {
     /// The Groth parameters are not there yet.
     Parameters,
-    /// The scratch does not answer.
-    Scratch,
     /// No storage answers.
     Storage,
 }

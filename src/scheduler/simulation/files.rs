@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::SectorNumber;
+use crate::domain::layout::Scratch;
 use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 
 use super::history::{History, Known};
@@ -33,11 +35,13 @@ pub struct Files {
     pub copied: Copied,
     /// The stored copy was looked at and found good.
     pub proven: bool,
+    /// The root that the files on scratch are in.
+    pub home: Option<Scratch>,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { scratch: BTreeSet::new(), copied: Copied::No, proven: false }
+        Self { scratch: BTreeSet::new(), copied: Copied::No, proven: false, home: None }
     }
 }
 
@@ -62,6 +66,15 @@ pub struct Disk(BTreeMap<SectorNumber, Files>);
 impl Disk {
     pub fn of(&mut self, number: SectorNumber) -> &mut Files {
         self.0.entry(number).or_default()
+    }
+
+    /// A worker has come for this sector: its root is the one that it names.
+    pub fn settle(&mut self, sector: &Sector) {
+        self.of(sector.id.number).home = sector.scratch.clone();
+    }
+
+    pub fn home(&self, number: SectorNumber) -> Option<&Scratch> {
+        self.0.get(&number)?.home.as_ref()
     }
 
     /// What sectors hold of the scratch.

@@ -25,8 +25,15 @@ fn long_world() -> World {
     happen(&mut world, Happened::Box(BoxEvent::Ordered { order, size, count: SECTORS, by }));
     for number in 0..SECTORS {
         let (miner, data) = (ActorId(1000), Data::CommittedCapacity);
-        let event =
-            Event::Issued { miner, size, data, order, simulated: true, porep: Porep::Interactive };
+        let event = Event::Issued {
+            miner,
+            size,
+            data,
+            order,
+            simulated: true,
+            porep: Porep::Interactive,
+            scratch: None,
+        };
         happen(&mut world, Happened::Sector { number: SectorNumber(number), event });
     }
     let ticket = Ticket { epoch: Epoch(1), value: Bytes32([1; 32]) };

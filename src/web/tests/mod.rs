@@ -3,6 +3,7 @@
 mod access;
 mod actions;
 mod api;
+mod disks;
 mod hostile;
 mod live;
 mod log;

@@ -2,7 +2,7 @@
 
 use scraper::{Html, Selector};
 
-use super::site::{Site, disk, disk_full, pre_commit, said};
+use super::site::{Site, disk_full, pre_commit, said};
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorNumber;
@@ -11,7 +11,7 @@ use crate::domain::porep::Porep;
 use crate::domain::progress::Progress;
 use crate::domain::units::SectorSize;
 use crate::engine::ParametersState;
-use crate::scheduler::view::{DiskRole, UntilFullView};
+use crate::scheduler::view::UntilFullView;
 use crate::web::show::now;
 
 const PAGES: [&str; 7] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/logs", "/system"];
@@ -323,18 +323,6 @@ fn parameters_being_made_are_seen_and_missing_ones_ask_for_a_person() {
         let html = site.get("/").html();
         assert!(words(&html, "#attention").contains("The parameters need you"));
         assert!(words(&html, "#attention").contains("fetch them"));
-    }
-}
-
-#[test]
-fn a_disk_that_fills_or_fails_says_so_in_words() {
-    let mut site = Site::empty();
-    let mut hung = disk("/mnt/store-2", DiskRole::Storage, 10);
-    hung.trouble = Some(Failure::new(Class::Operator, "no answer for 30 s", "look at the mount"));
-    site.disks = vec![disk("/sealer", DiskRole::Scratch, 98), hung];
-    let disks = words(&site.get("/").html(), "#disks");
-    for piece in ["nearly full", "unusable", "no answer for 30 s", "look at the mount", "6.9 TiB"] {
-        assert!(disks.contains(piece), "{piece}: {disks}");
     }
 }
 

@@ -178,6 +178,7 @@ impl Site {
             order,
             simulated: false,
             porep: self.porep,
+            scratch: None,
         };
         self.happens(number, issued)
     }
@@ -300,7 +301,7 @@ impl Site {
             paused: self.box_state.paused.clone(),
             waits: Vec::new(),
             intake_waits: None,
-            reserved_bytes: None,
+            reserved: Default::default(),
             held: Default::default(),
             suspect: None,
             behind: None,
@@ -350,6 +351,7 @@ impl Site {
             origin: Origin::default(),
             handle: handle.clone(),
             copy_limit: RateLimit::new(None),
+            room: Default::default(),
             log: LogFilter::of_nothing(),
             notify: Notify::default(),
             clock: Arc::new(now),
@@ -365,6 +367,7 @@ impl Site {
             changes,
             progress: Arc::clone(&self.progress),
             checks: Checks::idle(),
+            room: Default::default(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(loaded),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
@@ -475,6 +478,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         device: "/dev/md1".into(),
         mount: path.into(),
         file_system: "xfs".into(),
+        number: None,
         total_bytes: total,
         used_bytes: total / 100 * used_percent,
         free_bytes: total / 100 * (99 - used_percent),
