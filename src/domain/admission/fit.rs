@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::rooms::Rooms;
+use super::rooms::{Room, Rooms};
 use super::{Making, Queue};
 use crate::domain::ids::SectorNumber;
 use crate::domain::layout::Scratch;
@@ -201,5 +201,41 @@ impl Bounds {
             Phase::P1 | Phase::P2 => self.reserved(number, &sector.before_p2()),
             Phase::P3 | Phase::P4 | Phase::P5 | Phase::P6 => 0,
         }
+    }
+
+    /// What is reserved for a sector that is being made: its most, net of what it holds.
+    pub fn reserved(&self, number: SectorNumber, sector: &Making) -> u64 {
+        let room = self.room_of(sector.scratch.as_ref());
+        let held = room.and_then(|room| room.held.get(&number));
+        let (most, after_p2) =
+            (self.needs.scratch(sector.kind), self.needs.scratch_after_p2(sector.kind));
+        // What is dropped with P2 may be gone by the last look at the disk, or not yet: what is
+        // left is the bound of both. Where nothing is dropped, tree-d may still be a link.
+        let most = match sector.replicated && after_p2 < most {
+            true => after_p2.0,
+            false => self.most(sector.kind, room),
+        };
+        most.saturating_sub(held.map_or(0, |held| held.0))
+    }
+
+    /// The most that a sector will hold by itself.
+    pub fn most(&self, kind: SealKind, room: Option<&Room>) -> u64 {
+        let shares = room.is_some_and(|room| room.shared.contains(&kind.size));
+        let shared = if shares { self.needs.shared(kind.size).0 } else { 0 };
+        self.needs.scratch(kind).0.saturating_sub(shared)
+    }
+
+    /// Whether nothing can be done for this sector, whatever else is free.
+    pub(super) fn is_away(&self, sector: &Making) -> bool {
+        self.room_of(sector.scratch.as_ref()).is_some_and(|room| room.away.is_some())
+    }
+
+    pub(super) fn some_root_is_away(&self) -> bool {
+        let mut rooms = self.scratch.iter().flat_map(|rooms| rooms.roots.values());
+        rooms.any(|room| room.away.is_some())
+    }
+
+    pub(super) fn room_of(&self, named: Option<&Scratch>) -> Option<&Room> {
+        self.scratch.as_ref()?.of(named).map(|(_, room)| room)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::rooms::Sites;
+use super::sites::Sites;
 use super::{Admitted, Capacity, Queue, Start, Wait};
 use crate::domain::ids::SectorNumber;
 use crate::domain::layout::Scratch;
@@ -103,8 +103,8 @@ fn queued_away(queue: &Queue, capacity: &Capacity) -> u64 {
     if !capacity.bounds.some_root_is_away() {
         return 0;
     }
-    let later = queue.later.keys().filter(|(_, phase, _)| *phase == Phase::P1);
-    let queued = queue.ready[Phase::P1].keys().chain(later.map(|(_, _, number)| number));
+    let later = queue.later.iter().filter(|(_, phase, _)| *phase == Phase::P1);
+    let queued = queue.ready[Phase::P1].iter().chain(later.map(|(_, _, number)| number));
     queued.filter(|number| is_away(**number, queue, capacity)).count() as u64
 }
 

@@ -4,6 +4,7 @@
 mod fit;
 mod intake;
 mod rooms;
+mod sites;
 #[cfg(test)]
 mod tests;
 
@@ -32,9 +33,9 @@ pub use rooms::{Room, Rooms};
 /// decision costs what it starts and not what there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Queue {
-    ready: PerPhase<BTreeMap<SectorNumber, SealKind>>,
+    ready: PerPhase<BTreeSet<SectorNumber>>,
     /// Failed attempts that are tried again, by when.
-    later: BTreeMap<(Timestamp, Phase, SectorNumber), SealKind>,
+    later: BTreeSet<(Timestamp, Phase, SectorNumber)>,
     /// Sectors in flight: their scratch is reserved for them.
     making: BTreeMap<SectorNumber, Making>,
     /// Sectors that met a full disk and try again when there is room.
@@ -118,7 +119,7 @@ impl Queue {
         let now = if planted(Bug::WakesForThePast) { Timestamp(0) } else { now };
         let after_now =
             (Bound::Excluded((now, Phase::P6, SectorNumber(u64::MAX))), Bound::Unbounded);
-        self.later.range(after_now).next().map(|((at, _, _), _)| *at)
+        self.later.range(after_now).next().map(|(at, _, _)| *at)
     }
 
     fn shift(&mut self, sector: &Sector, add: bool) {
@@ -147,13 +148,13 @@ impl Queue {
         }
         // P2 is the last phase that adds to the scratch, and P6 only takes away. But the disk was
         // looked at before that, perhaps: the reservation ends when nothing of the sector is left.
-        put(&mut self.making, number, || Making::of(sector), add);
+        if add {
+            self.making.insert(number, Making::of(sector));
+        } else {
+            self.making.remove(&number);
+        }
         if waits_for_space(sector) {
-            if add {
-                self.cramped.insert(number);
-            } else {
-                self.cramped.remove(&number);
-            }
+            put(&mut self.cramped, number, add);
         }
         match &sector.stage {
             Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
@@ -180,15 +181,13 @@ impl Queue {
                     step(&mut counts.queued, add);
                     match not_before {
                         _ if !startable => {}
-                        None => put(&mut self.ready[phase], number, || sector.kind(), add),
-                        Some(at) => {
-                            put(&mut self.later, (*at, phase, number), || sector.kind(), add)
-                        }
+                        None => put(&mut self.ready[phase], number, add),
+                        Some(at) => put(&mut self.later, (*at, phase, number), add),
                     }
                 }
                 #[cfg(test)]
                 Work::Running { .. } if planted(Bug::DoubleStart) => {
-                    put(&mut self.ready[phase], number, || sector.kind(), add);
+                    put(&mut self.ready[phase], number, add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -201,11 +200,11 @@ fn step(count: &mut u64, add: bool) {
     *count = if add { *count + 1 } else { count.saturating_sub(1) };
 }
 
-fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: impl FnOnce() -> V, add: bool) {
+fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, add: bool) {
     if add {
-        map.insert(key, value());
+        set.insert(item);
     } else {
-        map.remove(&key);
+        set.remove(&item);
     }
 }
 
@@ -327,12 +326,12 @@ fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admi
         let due = queue
             .later
             .iter()
-            .take_while(|((at, _, _), _)| *at <= now)
-            .filter(|((_, of, _), _)| *of == phase)
-            .map(|((_, _, number), _)| number);
-        // A map keeps the oldest sector first.
+            .take_while(|(at, _, _)| *at <= now)
+            .filter(|(_, of, _)| *of == phase)
+            .map(|(_, _, number)| number);
+        // A set keeps the oldest sector first.
         let startable = |sector: &SectorNumber| !capacity.held_tasks.contains(&(phase, *sector));
-        let ready = queue.ready[phase].keys().chain(due).filter(|sector| startable(sector));
+        let ready = queue.ready[phase].iter().chain(due).filter(|sector| startable(sector));
         for &sector in ready {
             // What is ready is in flight.
             let Some(making) = queue.making.get(&sector) else { continue };
