@@ -61,6 +61,12 @@
     if (event.detail.target?.id === "live") setClock();
     tick();
   });
+  // Without this file the form's own choice picks all of a page.
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("input.pick-all")) return;
+    for (const one of event.target.closest("table").querySelectorAll("input[name=pick]"))
+      one.checked = event.target.checked;
+  });
   window.addEventListener("offline", () => { lost = true; say(); });
 
   // A browser keeps six connections a host: a page that nobody looks at gives its own back.

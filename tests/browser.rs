@@ -28,8 +28,17 @@ fn failing(phase: &str) -> String {
 const MARK: &str = "window.sameDocument = true; return null";
 const MARKED: &str = "window.sameDocument === true";
 
-const PAGES: [&str; 8] =
-    ["/", "/sectors", "/sectors/0", "/tasks", "/failures", "/storage", "/logs", "/system"];
+const PAGES: [&str; 9] = [
+    "/",
+    "/sectors",
+    "/sectors/0",
+    "/tasks",
+    "/failures",
+    "/history",
+    "/storage",
+    "/logs",
+    "/system",
+];
 
 #[test]
 fn the_first_run_leads_to_a_sector_that_is_watched_through_every_phase() {

@@ -3,6 +3,7 @@
 mod parts;
 mod roots;
 mod service;
+mod timeline;
 pub(crate) mod times;
 mod watching;
 
@@ -45,6 +46,7 @@ use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::priority::Priority;
 use crate::worker::progress::ProgressBoard;
+use crate::worker::timeline::TimelineBoard;
 use crate::worker::{Crew, panics};
 
 /// How many commands may wait for the scheduler.
@@ -186,6 +188,8 @@ async fn run_box(
     tokio::spawn(watching::watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
     tokio::spawn(watching::watch_stores(disks.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
+    let timeline = Arc::<TimelineBoard>::default();
+    timeline::recall(timeline.clone(), reader.clone(), clock());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
         claims,
@@ -193,12 +197,14 @@ async fn run_box(
         storage: config.storage.iter().map(StorageRoot::new).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
         progress: progress.clone(),
+        timeline: timeline.clone(),
         roots: roots.clone(),
         disks: disks.clone(),
     });
     let crew = Crew::start(core.workers(), &priority, &tools, &input_sender);
     let crew = Arc::new(crew.map_err(StartError::Threads)?);
     let handle = Handle::new(ask_sender, view_receiver);
+    tokio::spawn(timeline::follow(timeline.clone(), handle.views()));
     let reload_parts = reload::Parts {
         origin,
         handle: handle.clone(),
@@ -259,6 +265,7 @@ async fn run_box(
         changes: watching::unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
         checks,
         progress,
+        timeline,
         paths: parts::paths(&config),
         names: Names::of(&config),
         door: Door::new(access, config.listen.port(), front.tls.is_some()),

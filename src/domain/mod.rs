@@ -17,5 +17,6 @@ pub mod planted;
 pub mod progress;
 pub mod sector;
 pub mod task;
+pub mod timeline;
 pub mod times;
 pub mod units;

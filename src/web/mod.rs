@@ -7,6 +7,7 @@ mod entry;
 mod error;
 mod flash;
 mod frame;
+mod gantt;
 pub mod guard;
 mod live;
 mod log;
@@ -31,6 +32,7 @@ mod strip;
 #[cfg(test)]
 mod tests;
 mod times;
+mod undo;
 mod verify;
 mod wire;
 mod words;
@@ -58,6 +60,7 @@ use crate::scheduler::view::DiskView;
 use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
+use crate::worker::timeline::TimelineBoard;
 use error::{PageError, Problem, Unanswered};
 use guard::Names;
 use renewals::Renewals;
@@ -96,6 +99,8 @@ pub struct WebState {
     pub changes: watch::Receiver<u64>,
     /// How far running attempts have come.
     pub progress: Arc<ProgressBoard>,
+    /// What the workers did in the last day.
+    pub timeline: Arc<TimelineBoard>,
     pub paths: PathsOf,
     pub orphans: orphans::Orphans,
     pub doctor: Doctor,
@@ -146,6 +151,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/logs.txt", get(pages::logs::text))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/history", get(pages::history::show))
         .route("/storage", get(pages::storage::show))
         .route("/orphans/delete", post(actions::delete_orphan))
         .route("/system", get(pages::system::show))
@@ -160,6 +166,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}/redo", post(actions::redo))
         .route("/sectors/{number}/abort", post(actions::abort))
         .route("/failures/retry", post(actions::retry_cause))
+        .route("/bulk", post(actions::bulk::act))
         .route("/intake/pause", post(actions::pause))
         .route("/intake/resume", post(actions::resume))
         .route("/phases/{phase}/pause", post(actions::pause_phase))

@@ -64,6 +64,7 @@ impl Lab {
             storage: vec![StorageRoot::new(&storage)],
             copy_limit: RateLimit::new(None),
             progress: Arc::new(ProgressBoard::default()),
+            timeline: Arc::default(),
             roots,
             disks: watch::channel(Vec::new()).1,
         };

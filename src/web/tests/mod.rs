@@ -3,6 +3,8 @@
 mod access;
 mod actions;
 mod api;
+mod bulk;
+mod history;
 mod hostile;
 mod live;
 mod log;

@@ -24,6 +24,7 @@ use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
+use crate::domain::timeline::attempts_of;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
@@ -44,6 +45,7 @@ use crate::web::show::now;
 use crate::web::{Door, SectorPaths, StoredPaths, WebState, router};
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
+use crate::worker::timeline::TimelineBoard;
 
 pub const MINER: ActorId = ActorId(1000);
 
@@ -62,6 +64,7 @@ pub struct Site {
     pub tweak: fn(&mut BoxView),
     pub reply: Reply,
     pub progress: Arc<ProgressBoard>,
+    pub timeline: Arc<TimelineBoard>,
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
@@ -121,6 +124,7 @@ impl Site {
             tweak: |_| {},
             reply: unheard_of,
             progress: Arc::default(),
+            timeline: Arc::default(),
             broken: false,
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
@@ -129,6 +133,15 @@ impl Site {
             access: Arc::new(Access::open(dir.path(), "127.0.0.1:3456".parse().unwrap()).unwrap()),
             dir,
         }
+    }
+
+    /// The timeline as a start would find it.
+    pub fn recall(&mut self) -> &mut Self {
+        for number in self.sectors.keys() {
+            let history = self.store.reader().history(*number, None, 1_000).unwrap();
+            self.timeline.change(|timeline| timeline.recall(attempts_of(&history)));
+        }
+        self
     }
 
     /// Time passes.
@@ -351,6 +364,7 @@ impl Site {
             disks,
             changes,
             progress: Arc::clone(&self.progress),
+            timeline: Arc::clone(&self.timeline),
             checks: Checks::idle(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(loaded),
