@@ -83,7 +83,8 @@
     !(name === "open" && node.tagName === "DETAILS") &&
     !((name === "value" || name === "checked") && node.tagName === "INPUT" && node.type !== "hidden") &&
     !(name === "selected" && node.tagName === "OPTION");
-  Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => node.id !== "said" && node.id !== "connection";
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => node.id !== "said" && node.id !== "connection" &&
+    !node.classList?.contains("drawn");
 
   setClock();
   setInterval(tick, 1000);

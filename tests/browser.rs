@@ -122,6 +122,64 @@ fn all_failures_of_one_cause_are_retried_by_one_press() {
 }
 
 #[test]
+fn the_picked_are_retried_and_all_that_match_are_aborted_after_one_question() {
+    let lab = seen("", &failing("P2"));
+    lab.pledge(4);
+    lab.wait("four have failed", |lab| lab.get("/api/v1/status")["counts"]["needs_you"] == 4);
+    let browser = Browser::open(&lab.url("/sectors?phase=P2"));
+    let tick = |css: &str| {
+        browser.js::<()>(&format!("document.querySelector('{css}').click(); return null"))
+    };
+    tick("#pick-1");
+    tick("#pick-3");
+    browser.press("Retry");
+    browser.wait_for_text("Retried 2.");
+    lab.wait_for_state(1, "finished");
+    lab.wait_for_state(3, "finished");
+    browser.wait("the others are left", "document.querySelectorAll('[name=pick]').length === 2");
+    tick(".pick-all");
+    let picked = "document.querySelectorAll('[name=pick]:checked').length === 2";
+    browser.wait("all of the page are picked", picked);
+    browser.js::<()>("document.querySelector('#bulk-which').value = 'all'; return null");
+    browser.press("Abort…");
+    browser.wait_for_text("Abort 2 sectors?");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    browser.press("Abort 2 sectors");
+    browser.wait_for_text("2 sectors are given up");
+    lab.wait_for_state(0, "given up");
+    lab.wait_for_state(2, "given up");
+}
+
+#[test]
+fn what_was_pressed_is_undone_by_the_sentence_after_it() {
+    let lab = seen("", "");
+    let browser = Browser::open(&lab.url("/"));
+    browser.press("Pause intake");
+    browser.wait_for_text("Intake is paused: no new sector is issued.");
+    browser.press("Undo");
+    browser.wait_for_text("Intake is open again.");
+    assert_eq!(lab.get("/api/v1/status")["intake_paused"], json!(false));
+}
+
+#[test]
+fn the_history_shows_what_the_workers_did_and_how_the_machine_fared() {
+    let lab = seen("", &failing("P5"));
+    lab.pledge(2);
+    lab.wait("both have failed", |lab| lab.get("/api/v1/status")["counts"]["needs_you"] == 2);
+    let browser = Browser::open(&lab.url("/history?range=1h"));
+    browser.wait("a failed bar", "document.querySelector('.gantt rect.failed')");
+    browser.wait(
+        "a sample is drawn",
+        "document.querySelectorAll('.chart.drawn canvas').length === 7 &&
+        document.querySelector('#chart-memory b').innerText.includes('GiB')",
+    );
+    let sector: String =
+        browser.js("return document.querySelector('.gantt a').getAttribute('href')");
+    assert!(sector.starts_with("/sectors/"), "{sector}");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+}
+
+#[test]
 fn the_intake_and_a_phase_are_paused_and_resumed_by_press() {
     let lab = seen("", "");
     let browser = Browser::open(&lab.url("/"));

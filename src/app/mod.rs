@@ -28,6 +28,7 @@ use crate::engine::claim::Claims;
 use crate::logs::Logging;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
+use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::core::{Cause, Core, Past};
 use crate::scheduler::messenger::Messenger;
@@ -205,6 +206,8 @@ async fn run_box(
     let crew = Arc::new(crew.map_err(StartError::Threads)?);
     let handle = Handle::new(ask_sender, view_receiver);
     tokio::spawn(timeline::follow(timeline.clone(), handle.views()));
+    let samples = Samples::start(config.data_dir.join("samples"), handle.clone(), disks.clone());
+    let samples = samples.map_err(StartError::Threads)?;
     let reload_parts = reload::Parts {
         origin,
         handle: handle.clone(),
@@ -266,6 +269,7 @@ async fn run_box(
         checks,
         progress,
         timeline,
+        samples,
         paths: parts::paths(&config),
         names: Names::of(&config),
         door: Door::new(access, config.listen.port(), front.tls.is_some()),

@@ -9,7 +9,7 @@ use askama::filters::HtmlSafe;
 use super::show;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
-use crate::domain::timeline::{Attempt, How, Timeline};
+use crate::domain::timeline::{Attempt, DAY, How, Timeline};
 use crate::domain::units::Timestamp;
 use crate::scheduler::view::{BoxView, WorkerView};
 
@@ -33,16 +33,19 @@ pub enum Range {
     #[default]
     SixHours,
     Day,
+    /// The charts alone reach so far.
+    Weeks,
 }
 
 impl Range {
-    pub const ALL: [Self; 3] = [Self::Hour, Self::SixHours, Self::Day];
+    pub const ALL: [Self; 4] = [Self::Hour, Self::SixHours, Self::Day, Self::Weeks];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Hour => "1h",
             Self::SixHours => "6h",
             Self::Day => "24h",
+            Self::Weeks => "60d",
         }
     }
 
@@ -55,6 +58,7 @@ impl Range {
             Self::Hour => 1,
             Self::SixHours => 6,
             Self::Day => 24,
+            Self::Weeks => 60 * 24,
         };
         Duration::from_secs(hours * 3_600)
     }
@@ -136,7 +140,8 @@ const LINES: usize = 40;
 
 impl Gantt {
     pub fn of(timeline: &Timeline, view: &BoxView, range: Range, now: Timestamp) -> Self {
-        let ms = u64::try_from(range.time().as_millis()).unwrap_or(u64::MAX);
+        let time = range.time().min(DAY);
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let scale = Scale { from: Timestamp(now.0.saturating_sub(ms)), to: now };
         let attempts: Vec<&Attempt> = timeline.attempts(scale.from).collect();
         let lane = |(place, worker): (u64, &WorkerView)| Lane {

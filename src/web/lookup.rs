@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::WebState;
 use super::error::Unanswered;
+use super::gantt::Range;
 use crate::domain::event::Entry;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
@@ -199,6 +200,16 @@ pub fn phase(text: &str) -> Result<Phase, Unanswered> {
             format!("`{}` is no phase", shortened(text)),
             "use P1 to P6, a name as in PreCommitPhase1, or a task type (1, 2, 4, 8, 16, 32)",
         )
+    })
+}
+
+/// How far back charts reach.
+pub fn range(name: Option<&str>) -> Result<Range, Unanswered> {
+    let Some(name) = name else { return Ok(Range::default()) };
+    Range::of(name).ok_or_else(|| {
+        let known = Range::ALL.map(Range::name).join(", ");
+        let what = format!("range: `{}` is none that there is", shortened(name));
+        Unanswered::invalid(what, format!("use one of {known}"))
     })
 }
 

@@ -3,6 +3,7 @@
 mod actions;
 mod api;
 mod assets;
+mod charts;
 mod entry;
 mod error;
 mod flash;
@@ -55,6 +56,7 @@ use crate::domain::sector::Sector;
 use crate::engine::Engine;
 use crate::logs::Logs;
 use crate::reload::Reload;
+use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::store::Reader;
@@ -99,6 +101,8 @@ pub struct WebState {
     pub changes: watch::Receiver<u64>,
     /// How far running attempts have come.
     pub progress: Arc<ProgressBoard>,
+    /// How the box and its machine fared.
+    pub samples: Samples,
     /// What the workers did in the last day.
     pub timeline: Arc<TimelineBoard>,
     pub paths: PathsOf,

@@ -6,11 +6,13 @@ use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 
+use crate::domain::timeline::DAY;
 use crate::web::WebState;
+use crate::web::charts::{self, Chart};
 use crate::web::error::{PageError, Unanswered};
 use crate::web::frame::{Frame, Seen, page};
 use crate::web::gantt::{Gantt, Range};
-use crate::web::lookup::{given, shortened};
+use crate::web::lookup::{self, given};
 use crate::web::nav::Nav;
 use crate::web::show::Markup;
 
@@ -22,10 +24,12 @@ struct History {
     gantt: Gantt,
     /// Of the timeline, if the range begins before.
     since: Option<Markup>,
+    charts: Vec<Chart>,
+    forecasts: Vec<String>,
 }
 
 impl History {
-    fn ranges(&self) -> [Range; 3] {
+    fn ranges(&self) -> [Range; Range::ALL.len()] {
         Range::ALL
     }
 }
@@ -43,24 +47,21 @@ pub async fn show(
     let Query(params) = sent.map_err(|rejection| {
         Unanswered::new(rejection.status(), rejection.body_text(), "give each parameter once")
     })?;
-    let range = given(&params.range).map_or(Ok(Range::default()), range)?;
+    let range = lookup::range(given(&params.range))?;
     let frame = Frame::new(&state, &seen, Nav::History, "History");
     // The workers wait for it: a copy is quicker than a page.
     let timeline = state.timeline.get().clone();
-    let begins = frame.now.0.saturating_sub(range.time().as_millis() as u64);
+    let begins = frame
+        .now
+        .0
+        .saturating_sub(u64::try_from(range.time().min(DAY).as_millis()).unwrap_or(u64::MAX));
     let history = History {
         gantt: Gantt::of(&timeline, &frame.view, range, frame.now),
         since: timeline.since().filter(|since| since.0 > begins).map(|since| frame.clock(&since)),
+        charts: Chart::all_of(&state, range, frame.now),
+        forecasts: charts::forecasts(&state, frame.now),
         range,
         frame,
     };
     page(&seen, &history)
-}
-
-fn range(name: &str) -> Result<Range, Unanswered> {
-    Range::of(name).ok_or_else(|| {
-        let known = Range::ALL.map(Range::name).join(", ");
-        let what = format!("range: `{}` is none that there is", shortened(name));
-        Unanswered::invalid(what, format!("use one of {known}"))
-    })
 }

@@ -3,8 +3,12 @@
 use scraper::{Html, Selector};
 
 use super::pages::{busy, failing};
-use super::site::Site;
-use crate::domain::phase::Phase;
+use std::path::Path;
+
+use super::site::{Site, said};
+use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::units::Timestamp;
+use crate::samples::{DiskFill, Grain, Sample, disk_key};
 
 fn titles(html: &Html, css: &str) -> Vec<String> {
     let selector = Selector::parse(css).unwrap();
@@ -55,4 +59,62 @@ fn what_is_too_narrow_to_be_told_apart_is_one_bar() {
     let count = html.select(&bars).count();
     assert!((1..10).contains(&count), "{count} bars");
     assert_eq!(site.get("/history?range=2h").status, 422);
+}
+
+#[test]
+fn the_charts_stand_there_without_a_script_and_the_api_sends_their_lines() {
+    let mut site = failing();
+    site.disks[0].used_bytes = 3 << 40;
+    let now = crate::web::show::now().0;
+    for (ago, cpu) in [(7_200_000, 100), (20_000, 250), (10_000, 500)] {
+        site.samples.keep(Grain::Fine, sample(now - ago, cpu));
+    }
+    let html = site.get("/history?range=1h").html();
+    let figures = Selector::parse("figure.chart").unwrap();
+    assert_eq!(html.select(&figures).count(), 7);
+    let line = Selector::parse("#chart-cpu polyline").unwrap();
+    let points = html.select(&line).next().unwrap().attr("points").unwrap();
+    assert_eq!(points.split_whitespace().count(), 2, "{points}");
+    let latest = Selector::parse("#chart-cpu [data-key=cpu_machine] b").unwrap();
+    assert_eq!(html.select(&latest).map(said).collect::<String>(), "50 %");
+    let told = site.get("/api/v1/samples?range=1h").json();
+    assert_eq!(told["series"]["cpu_machine"], serde_json::json!([25.0, 50.0]));
+    assert_eq!(told["series"]["p1_median"], serde_json::json!([null, null]));
+    assert_eq!(told["series"]["used /sealer"], serde_json::json!([2.0, 2.0]));
+    assert_eq!(site.get("/api/v1/samples?range=1y").status, 422);
+}
+
+#[test]
+fn a_disk_that_fills_says_when_it_will_be_full() {
+    let mut site = failing();
+    let now = crate::web::show::now().0;
+    site.disks[0].free_bytes = 10 << 30;
+    for (ago, used_gib) in [(2 * 86_400_000, 1), (1_000, 11)] {
+        let mut sample = sample(now - ago, 0);
+        sample.disks[0].used_mib = used_gib * 1_024;
+        site.samples.keep(Grain::Coarse, sample);
+    }
+    let text = said(site.get("/history").html().root_element());
+    assert!(
+        text.contains("/sealer is full in about 1 days") || text.contains("in about 2 days"),
+        "{text}"
+    );
+}
+
+fn sample(at: u64, cpu: u16) -> Sample {
+    Sample {
+        at: Timestamp(at),
+        cpu_machine: cpu,
+        cpu_box: cpu / 2,
+        memory_mib: 4_096,
+        memory_used_mib: 2_048,
+        memory_box_mib: 1_024,
+        scratch_read_kib: 0,
+        scratch_written_kib: 2_048,
+        reserved_mib: 0,
+        hour_sectors: 1,
+        hour_mib: 32 * 1_024,
+        took: PerPhase::from_fn(|_| [0; 3]),
+        disks: vec![DiskFill { key: disk_key(Path::new("/sealer")), used_mib: 2_048 }],
+    }
 }

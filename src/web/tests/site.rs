@@ -31,6 +31,7 @@ use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, Sto
 use crate::logs::{LogFilter, Logs};
 use crate::notify::Notify;
 use crate::reload::{self, Reload};
+use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::command::{Ask, Command, Done, Refusal};
 use crate::scheduler::view::{
@@ -65,6 +66,7 @@ pub struct Site {
     pub reply: Reply,
     pub progress: Arc<ProgressBoard>,
     pub timeline: Arc<TimelineBoard>,
+    pub samples: Samples,
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
@@ -125,6 +127,7 @@ impl Site {
             reply: unheard_of,
             progress: Arc::default(),
             timeline: Arc::default(),
+            samples: Samples::default(),
             broken: false,
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
@@ -365,6 +368,7 @@ impl Site {
             changes,
             progress: Arc::clone(&self.progress),
             timeline: Arc::clone(&self.timeline),
+            samples: self.samples.clone(),
             checks: Checks::idle(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(loaded),
