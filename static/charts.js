@@ -18,6 +18,13 @@
     return unit ? `${text} ${unit}` : text;
   }
 
+  // In UTC, as all of the page, and as fine as the time between two marks.
+  const marks = (chart, all) => {
+    const { min, max } = chart.scales.x;
+    const [from, to] = max - min > 172800 ? [5, 10] : max - min > 1200 ? [11, 16] : [11, 19];
+    return all.map((s) => new Date(s * 1000).toISOString().slice(from, to));
+  };
+
   function draw(figure, told) {
     const unit = figure.dataset.unit;
     const names = [...figure.querySelectorAll("[data-key]")];
@@ -33,18 +40,19 @@
       const value = values[chart.cursor.idx ?? values.length - 1];
       name.querySelector("b").textContent = words(value, unit);
     });
+    const plot = figure.appendChild(document.createElement("div"));
     const options = {
-      width: figure.clientWidth, height: HIGH, legend: { show: false },
+      width: plot.clientWidth, height: HIGH, legend: { show: false },
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "UTC"),
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
-      axes: [{ ...axis }, { ...axis, size: 62, values: (_, all) => all.map((one) => words(one, unit === "s" ? "s" : "")) }],
+      axes: [{ ...axis, values: marks, space: 70 }, { ...axis, size: 62, values: (_, all) => all.map((one) => words(one, unit === "s" ? "s" : "")) }],
       series: [{}, ...names.map((name) => ({ stroke: color(name), width: 1.6, points: { show: false } }))],
       hooks: { setCursor: [say], setData: [say] },
     };
-    const chart = new uPlot(options, data, figure);
+    const chart = new uPlot(options, data, plot);
     figure.classList.add("drawn");
     drawn.set(figure.id, chart);
-    new ResizeObserver(() => chart.setSize({ width: figure.clientWidth, height: HIGH })).observe(figure);
+    new ResizeObserver(() => chart.setSize({ width: plot.clientWidth, height: HIGH })).observe(plot);
   }
 
   let asking = null;
@@ -62,7 +70,11 @@
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    for (const chart of drawn.values()) chart.destroy();
+    for (const chart of drawn.values()) {
+      const plot = chart.root.parentNode;
+      chart.destroy();
+      plot?.remove();
+    }
     drawn.clear();
     renew();
   });

@@ -35,7 +35,7 @@ pub struct Columns {
 pub fn columns(state: &WebState, range: Range, now: Timestamp, most: usize) -> Columns {
     let ms = u64::try_from(range.time().as_millis()).unwrap_or(u64::MAX);
     let grain = match range {
-        Range::Hour | Range::SixHours | Range::Day => Grain::Fine,
+        Range::Minutes | Range::Hour | Range::SixHours | Range::Day => Grain::Fine,
         Range::Weeks => Grain::Coarse,
     };
     let samples = state.samples.since(Timestamp(now.0.saturating_sub(ms)), grain, most);

@@ -29,6 +29,8 @@ const MARKS: u64 = 6;
 /// How far back a chart reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Range {
+    /// For a lab, whose phases take seconds.
+    Minutes,
     Hour,
     #[default]
     SixHours,
@@ -38,10 +40,11 @@ pub enum Range {
 }
 
 impl Range {
-    pub const ALL: [Self; 4] = [Self::Hour, Self::SixHours, Self::Day, Self::Weeks];
+    pub const ALL: [Self; 5] = [Self::Minutes, Self::Hour, Self::SixHours, Self::Day, Self::Weeks];
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Minutes => "10m",
             Self::Hour => "1h",
             Self::SixHours => "6h",
             Self::Day => "24h",
@@ -54,13 +57,14 @@ impl Range {
     }
 
     pub fn time(self) -> Duration {
-        let hours = match self {
-            Self::Hour => 1,
-            Self::SixHours => 6,
-            Self::Day => 24,
-            Self::Weeks => 60 * 24,
+        let minutes = match self {
+            Self::Minutes => 10,
+            Self::Hour => 60,
+            Self::SixHours => 6 * 60,
+            Self::Day => 24 * 60,
+            Self::Weeks => 60 * 24 * 60,
         };
-        Duration::from_secs(hours * 3_600)
+        Duration::from_secs(minutes * 60)
     }
 }
 
@@ -201,11 +205,12 @@ fn bars(timeline: &Timeline, attempts: &[&Attempt], worker: &WorkerView, scale: 
         attempts.iter().copied().filter(|attempt| attempt.worker == worker.name).collect();
     mine.sort_by_key(|attempt| attempt.from);
     for attempt in mine {
-        // Beside one another and too narrow to be told apart.
+        // Beside one another and too narrow to be told apart. One that failed leads to its sector.
         let joins = run.last().is_some_and(|last| {
             let (x, width) = scale.bar(last.from, last.to);
             let (next, next_width) = scale.bar(attempt.from, attempt.to);
-            width < NARROW && next_width < NARROW && next <= x + width + 1
+            let whole = last.how != How::Failed && attempt.how != How::Failed;
+            whole && width < NARROW && next_width < NARROW && next <= x + width + 1
         });
         if !joins {
             bars.extend(drawn(&run, scale));
@@ -233,21 +238,23 @@ fn bars(timeline: &Timeline, attempts: &[&Attempt], worker: &WorkerView, scale: 
 fn drawn(run: &[&Attempt], scale: Scale) -> Option<Bar> {
     let (first, last) = run.first().zip(run.last())?;
     let (x, width) = scale.bar(first.from, last.to);
-    let failed = run.iter().filter(|attempt| attempt.how == How::Failed).count();
-    let mark = if failed > 0 { " failed" } else { "" };
     if run.len() > 1 {
-        let title = format!("{} attempts, {failed} of them failed", run.len());
-        let class = format!("{}{mark}", class(first.phase));
+        let title = format!("{} attempts, too short to be told apart", run.len());
+        let class = class(first.phase).to_owned();
         return Some(Bar { x, width, class, label: String::new(), title, sector: None });
     }
     let took = show::span(first.to.since(first.from));
     let (word, _) = how(first.how);
-    let stopped = if first.how == How::Interrupted { " stopped" } else { mark };
+    let (mark, sign) = match first.how {
+        How::Succeeded => ("", ""),
+        How::Failed => (" failed", "✕ "),
+        How::Interrupted => (" stopped", ""),
+    };
     Some(Bar {
         x,
         width,
-        class: format!("{}{stopped}", class(first.phase)),
-        label: label(width, first.phase, first.sector, if failed > 0 { "✕ " } else { "" }),
+        class: format!("{}{mark}", class(first.phase)),
+        label: label(width, first.phase, first.sector, sign),
         title: format!("{} of sector {}: {word} after {took}", first.phase, first.sector),
         sector: Some(first.sector),
     })

@@ -22,7 +22,7 @@ fn the_timeline_has_a_lane_a_worker_and_a_bar_an_attempt_that_leads_to_its_secto
     let mut site = busy();
     site.recall();
     let html = site.get("/history?range=24h").html();
-    let names = Selector::parse(".gantt .who").unwrap();
+    let names = Selector::parse(".gantt .worker").unwrap();
     let lanes: Vec<String> = html.select(&names).map(|lane| lane.text().collect()).collect();
     assert_eq!(lanes, ["p1-0", "p2-0", "p3-0", "p4-0", "p5-0", "p6-0"]);
     let bars = titles(&html, ".gantt a[href='/sectors/0']");

@@ -11,4 +11,5 @@ mod log;
 mod opening;
 mod pages;
 mod site;
+mod snapshots;
 mod times;
