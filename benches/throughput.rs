@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use lab::Lab;
 use sealbox::domain::ids::{ActorId, Bytes32, SectorId, SectorNumber};
 use sealbox::domain::layout::Scratch;
+use sealbox::domain::porep::{Porep, SealKind};
 use sealbox::domain::sector::{Data, Seed, Ticket};
 use sealbox::domain::units::{Epoch, SectorSize};
 use sealbox::engine::filecoin::{FilecoinEngine, Hooks, settings};
@@ -106,8 +107,9 @@ fn in_a_bare_loop(size: SectorSize, sectors: u64) -> f64 {
 
 /// One sector after the other, in the working directory; the seconds on standard output.
 fn bare(size: SectorSize, sectors: u64) {
-    let engine = FilecoinEngine::new(size, Hooks::default());
-    engine.await_parameters(size).expect("parameters");
+    let kind = SealKind::new(size, Porep::Interactive);
+    let engine = FilecoinEngine::new(kind, Hooks::default());
+    engine.await_parameters(kind).expect("parameters");
     let scratch = Scratch::new(std::env::current_dir().expect("a directory"));
     for parent in scratch.parents() {
         fs::create_dir(parent).expect("a directory");
@@ -125,12 +127,13 @@ fn seal(engine: &FilecoinEngine, scratch: &Scratch, size: SectorSize, number: u6
     let stored = StoredCopy { id, size, cache: cache.clone(), replica: replica.clone() };
     let data = Data::CommittedCapacity;
     let (shared, stop) = (scratch.shared_dir(), Stop::default());
-    let job = Job { id, size, data, cache, replica, shared, stop };
+    let porep = Porep::Interactive;
+    let job = Job { id, size, porep, data, cache, replica, shared, stop };
     let ticket = Ticket { epoch: Epoch(1), value: Bytes32([5; 32]) };
     engine.label(&job, &ticket, &|_| {}).expect("P1");
     let commitments = engine.replicate(&job, &ticket).expect("P2");
     let seed = Seed { epoch: Epoch(2), value: Bytes32([9; 32]) };
-    let statement = SealStatement { id, size, ticket, seed, commitments };
+    let statement = SealStatement { id, size, porep, ticket, seed: Some(seed), commitments };
     engine.prove_vanilla(&job, &statement).expect("P3");
     let proof = engine.prove_snark(&job, &statement).expect("P4");
     engine.prove_stored(&stored, &commitments.comm_r).expect("a PoSt proof");

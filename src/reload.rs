@@ -15,6 +15,7 @@ use crate::scheduler::command::{Command, Refusal};
 use crate::scheduler::core::Limits;
 use crate::scheduler::run::Clock;
 use crate::storage::rate::RateLimit;
+use crate::storage::room::StorageRoom;
 use crate::tls::{Tls, TlsError};
 
 /// What of a configuration the scheduler goes by, and can be told anew.
@@ -33,6 +34,7 @@ pub struct Parts {
     pub origin: Origin,
     pub handle: Handle,
     pub copy_limit: RateLimit,
+    pub room: StorageRoom,
     pub log: LogFilter,
     pub notify: Notify,
     pub clock: Clock,
@@ -109,6 +111,7 @@ impl Reload {
             tls.adopt(renewed);
         }
         self.parts.copy_limit.change(config.copy_limit_bytes_per_sec);
+        self.parts.room.change(&config.storage);
         if let Err(error) = self.parts.log.change(&config.log) {
             tracing::error!("the log goes on as before: {error}");
         }

@@ -2,7 +2,7 @@
 //! and memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,8 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 use tokio::sync::watch;
 
-use crate::config::{Config, MachineConfig};
-use crate::domain::admission::{Room, Stores};
+use crate::config::{Config, MachineConfig, RootConfig};
+use crate::domain::admission::{Room, Rooms, Stores};
+use crate::domain::failure::Failure;
 use crate::domain::layout::Scratch;
 use crate::domain::needs::Machine as Usable;
 use crate::domain::phase::Phase;
@@ -24,35 +25,35 @@ use crate::storage::roots::Roots;
 use crate::within::{ANSWER_LIMIT, hung};
 
 /// How often a disk is looked at.
-const EVERY: Duration = Duration::from_secs(5);
+pub const EVERY: Duration = Duration::from_secs(5);
 /// How often the looks themselves are looked at.
 const SUPERVISED_EVERY: Duration = Duration::from_secs(1);
 
 /// When the look at each disk that has not come back yet began.
 type Looks = Arc<Mutex<Vec<Option<Instant>>>>;
-type Sender = Arc<watch::Sender<Vec<DiskView>>>;
+/// The disks as last looked at, for who reads them and for who finds one otherwise in between.
+pub type Disks = Arc<watch::Sender<Vec<DiskView>>>;
 
 /// Watches every configured path, each on a thread of its own: one that hangs stops nobody else,
 /// and is found out by one more thread, which touches none of them.
 ///
 /// # Errors
 /// When the system gives no more threads.
-pub fn watch_disks(
-    config: &Config,
-    roots: &Roots,
-) -> std::io::Result<watch::Receiver<Vec<DiskView>>> {
-    let scratch = std::iter::once((config.scratch.clone(), DiskRole::Scratch));
-    let storage = config.storage.iter().map(|path| (path.clone(), DiskRole::Storage));
+pub fn watch_disks(config: &Config, roots: &Roots) -> std::io::Result<Disks> {
+    let of = |roots: &[RootConfig], role| -> Vec<_> {
+        roots.iter().map(|root| (root.path.clone(), role)).collect()
+    };
+    let scratch = of(&config.scratch, DiskRole::Scratch).into_iter();
+    let storage = of(&config.storage, DiskRole::Storage);
     let data = std::iter::once((config.data_dir.clone(), DiskRole::Data));
     let paths: Vec<_> = scratch.chain(storage).chain(data).collect();
     let looks: Looks = Arc::new(Mutex::new(vec![None; paths.len()]));
     let unseen = paths.iter().map(|(path, role)| unseen(path.clone(), *role)).collect();
-    let (sender, receiver) = watch::channel(unseen);
-    let sender: Sender = Arc::new(sender);
+    let disks = Disks::new(watch::Sender::new(unseen));
     for (index, (path, role)) in paths.into_iter().enumerate() {
-        let (sender, looks, roots) = (sender.clone(), looks.clone(), roots.clone());
+        let (sender, looks, roots) = (disks.clone(), looks.clone(), roots.clone());
         thread::Builder::new().name(format!("disk-{index}")).spawn(move || {
-            while !sender.is_closed() {
+            loop {
                 begin(&looks, index);
                 let seen = look(path.clone(), role, &roots);
                 sender.send_if_modified(|disks| {
@@ -67,13 +68,26 @@ pub fn watch_disks(
             }
         })?;
     }
+    let sender = disks.clone();
     thread::Builder::new().name("disks".to_owned()).spawn(move || {
-        while !sender.is_closed() {
+        loop {
             thread::sleep(SUPERVISED_EVERY);
             sender.send_if_modified(|disks| say_which_hang(disks, &looks, Instant::now()));
         }
     })?;
-    Ok(receiver)
+    Ok(disks)
+}
+
+/// An attempt found the scratch otherwise than the last look did: that is what counts until the next
+/// one, whoever asks meanwhile.
+pub fn report_away(disks: &Disks, scratch: &Path, trouble: &Failure) {
+    disks.send_if_modified(|disks| {
+        let is_it = |disk: &&mut DiskView| {
+            disk.role == DiskRole::Scratch && disk.path == scratch && disk.trouble.is_none()
+        };
+        let found = disks.iter_mut().find(is_it);
+        found.map(|disk| disk.trouble = Some(trouble.clone())).is_some()
+    });
 }
 
 fn begin(looks: &Looks, index: usize) {
@@ -120,6 +134,7 @@ fn look(path: PathBuf, role: DiskRole, roots: &Roots) -> DiskView {
             device: usage.device,
             mount: usage.mount_point,
             file_system: usage.fs_type,
+            number: Some(usage.number),
             total_bytes: usage.total.0,
             used_bytes: usage.total.0.saturating_sub(usage.free.0),
             free_bytes: usage.available.0,
@@ -145,6 +160,7 @@ fn unseen(path: PathBuf, role: DiskRole) -> DiskView {
         device: String::new(),
         mount: PathBuf::new(),
         file_system: String::new(),
+        number: None,
         total_bytes: 0,
         used_bytes: 0,
         free_bytes: 0,
@@ -164,47 +180,74 @@ fn now() -> Timestamp {
 /// What has to wait because a mount does not answer.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Holds {
-    scratch: Option<String>,
     /// No storage answers.
     storage: Option<String>,
     hung_storage: BTreeSet<PathBuf>,
-    /// None while the scratch does not answer, or has not yet.
-    room: Option<Room>,
 }
 
-/// What follows from the samples. Every phase works on the scratch; P5 needs one storage; P6 needs
-/// the one that its copy lies in.
-pub fn holds(disks: &[DiskView], keep_free: u64) -> Holds {
+/// What follows from the samples for storage: P5 needs one of them; P6 needs the one that its copy
+/// lies in.
+pub fn holds(disks: &[DiskView]) -> Holds {
     let of = |role| disks.iter().filter(move |disk| disk.role == role);
     let hangs = |disk: &&DiskView| disk.hung;
-    let scratch = of(DiskRole::Scratch).find(hangs);
     let hung_storage: BTreeSet<PathBuf> =
         of(DiskRole::Storage).filter(hangs).map(|disk| disk.path.clone()).collect();
     let all = !hung_storage.is_empty() && of(DiskRole::Storage).all(|disk| disk.hung);
-    let room = |disk: &DiskView| Room {
-        free: ByteSize(disk.free_bytes.saturating_sub(keep_free)),
+    Holds { storage: all.then(|| "every storage hangs".to_owned()), hung_storage }
+}
+
+/// What follows from the samples for the scratch roots: every phase works in the one of its sector.
+pub fn rooms(disks: &[DiskView], config: &Config, first: &Scratch) -> Rooms {
+    let room = |root: &RootConfig| {
+        let is_it = |disk: &&DiskView| disk.role == DiskRole::Scratch && disk.path == root.path;
+        let disk = disks.iter().find(is_it);
+        let room = disk.map(|disk| room_on(disk, config.scratch_keeps_free(root)));
+        (Scratch::new(&root.path), Room { weight: root.weight, ..room.unwrap_or_default() })
+    };
+    Rooms { first: first.clone(), roots: config.scratch.iter().map(room).collect() }
+}
+
+fn room_on(disk: &DiskView, keep_free: ByteSize) -> Room {
+    let path = disk.path.display();
+    let away = match (&disk.trouble, disk.hung) {
+        (_, true) => Some(format!("the scratch {path} hangs")),
+        (Some(trouble), false) => Some(away(&disk.path, trouble)),
+        (None, false) => None,
+    };
+    let seen = away.is_none() && disk.total_bytes > 0;
+    Room {
+        file_system: disk.number,
+        total: seen.then_some(ByteSize(disk.total_bytes)),
+        free: ByteSize(if seen { disk.free_bytes.saturating_sub(keep_free.0) } else { 0 }),
         held: disk.held.clone(),
         shared: disk.shared.clone(),
-    };
-    let seen = of(DiskRole::Scratch).find(|disk| disk.trouble.is_none() && disk.total_bytes > 0);
-    Holds {
-        room: seen.map(room),
-        scratch: scratch.map(|disk| format!("the scratch {} hangs", disk.path.display())),
-        storage: all.then(|| "every storage hangs".to_owned()),
-        hung_storage,
+        away,
+        ..Room::default()
     }
 }
 
-/// The room that the samples show in storage; none before every one was looked at. Roots on one
-/// file system are one, and what cannot be used has none.
-pub fn stores(disks: &[DiskView]) -> Option<Stores> {
+/// Why nothing is done in a root, in words.
+pub fn away(root: &Path, trouble: &Failure) -> String {
+    format!("{}: {}", root.display(), trouble.what)
+}
+
+/// The room that the samples show for copies, as P5 takes it; none before every storage was looked
+/// at. Roots on one file system are one, and what cannot be used has none.
+pub fn stores(disks: &[DiskView], config: &Config) -> Option<Stores> {
     let of_storage = || disks.iter().filter(|disk| disk.role == DiskRole::Storage);
     if of_storage().any(|disk| !disk.hung && disk.looked == Timestamp(0)) {
         return None;
     }
     let usable = || of_storage().filter(|disk| !disk.hung && disk.trouble.is_none());
-    let free: BTreeMap<&PathBuf, u64> =
-        usable().map(|disk| (&disk.mount, disk.free_bytes)).collect();
+    let mut free: BTreeMap<&PathBuf, u64> = BTreeMap::new();
+    for disk in usable() {
+        let root = config.storage.iter().find(|root| root.path == disk.path);
+        let keep_free = root.and_then(|root| root.keep_free).unwrap_or_default();
+        if root.is_none_or(|root| root.weight > 0) {
+            let room = free.entry(&disk.mount).or_default();
+            *room = (*room).max(disk.free_bytes.saturating_sub(keep_free.0));
+        }
+    }
     Some(Stores {
         looked: usable().map(|disk| disk.looked).min().unwrap_or(Timestamp(0)),
         free: free.into_values().map(ByteSize).collect(),
@@ -214,19 +257,13 @@ pub fn stores(disks: &[DiskView]) -> Option<Stores> {
 impl Holds {
     /// For the scheduler: all of it, whatever it was told before.
     pub fn inputs(&self) -> Vec<Input> {
-        let scratch = Phase::ALL.into_iter().map(|phase| Input::Hold {
-            phase,
-            cause: Cause::Scratch,
-            waits_for: self.scratch.clone(),
-        });
         let storage = Input::Hold {
             phase: Phase::P5,
             cause: Cause::Storage,
             waits_for: self.storage.clone(),
         };
         let roots = self.hung_storage.clone();
-        let room = self.room.clone().map(Input::Room);
-        scratch.chain([storage, Input::StorageHangs { roots }]).chain(room).collect()
+        vec![storage, Input::StorageHangs { roots }]
     }
 }
 
@@ -255,15 +292,17 @@ mod tests {
     #[test]
     fn copies_wait_only_when_every_storage_hangs() {
         let store = |path, hung| disk(path, DiskRole::Storage, hung);
-        let one = holds(&[store("/a", true), store("/b", false)], 0);
+        let one = holds(&[store("/a", true), store("/b", false)]);
         assert_eq!(one.storage, None);
         assert_eq!(one.hung_storage, BTreeSet::from([PathBuf::from("/a")]));
-        assert!(holds(&[store("/a", true), store("/b", true)], 0).storage.is_some());
-        assert_eq!(holds(&[store("/a", false)], 0), Holds::default());
+        assert!(holds(&[store("/a", true), store("/b", true)]).storage.is_some());
+        assert_eq!(holds(&[store("/a", false)]), Holds::default());
     }
 
     #[test]
     fn storage_has_the_room_of_its_file_systems_that_can_be_used_and_none_before_all_were_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::load(None, [], dir.path()).unwrap();
         let store = |path: &str, mount: &str, looked| DiskView {
             mount: mount.into(),
             free_bytes: 7,
@@ -271,22 +310,31 @@ mod tests {
             ..disk(path, DiskRole::Storage, false)
         };
         let mut disks = vec![store("/a/1", "/a", 5), store("/a/2", "/a", 3), store("/b", "/b", 0)];
-        assert_eq!(stores(&disks), None);
+        assert_eq!(stores(&disks, &config), None);
         disks[2].looked = Timestamp(9);
         let both = vec![ByteSize(7); 2];
-        assert_eq!(stores(&disks), Some(Stores { looked: Timestamp(3), free: both }));
+        assert_eq!(stores(&disks, &config), Some(Stores { looked: Timestamp(3), free: both }));
         disks[2].hung = true;
         let one = vec![ByteSize(7)];
-        assert_eq!(stores(&disks), Some(Stores { looked: Timestamp(3), free: one }));
+        assert_eq!(stores(&disks, &config), Some(Stores { looked: Timestamp(3), free: one }));
     }
 
     #[test]
-    fn everything_waits_for_a_scratch_that_hangs() {
-        let held = holds(&[disk("/s", DiskRole::Scratch, true)], 0).inputs();
-        for phase in Phase::ALL {
-            assert!(held.iter().any(|input| matches!(input,
-                Input::Hold { phase: of, waits_for: Some(_), .. } if *of == phase)));
-        }
+    fn a_scratch_that_hangs_is_away_and_the_other_has_its_room_less_what_stays_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("appliance.toml");
+        let roots = "[[scratch]]\npath = '/a'\n[[scratch]]\npath = '/b'\nkeep_free_mib = 1\n";
+        std::fs::write(&file, roots).unwrap();
+        let config = Config::load(Some(&file), [], dir.path()).unwrap();
+        let seen = DiskView {
+            total_bytes: 10 << 20,
+            free_bytes: 3 << 20,
+            ..disk("/b", DiskRole::Scratch, false)
+        };
+        let (a, b) = (Scratch::new("/a"), Scratch::new("/b"));
+        let rooms = rooms(&[disk("/a", DiskRole::Scratch, true), seen], &config, &a);
+        assert_eq!(rooms.roots[&a].away.as_deref(), Some("the scratch /a hangs"));
+        assert_eq!((rooms.roots[&b].free, &rooms.roots[&b].away), (ByteSize(2 << 20), &None));
     }
 }
 

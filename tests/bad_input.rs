@@ -4,9 +4,9 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
 
 use serde_json::json;
+use support::mounts::SmallDisk;
 use support::{Lab, QUICK, text};
 
 const FAILED: i32 = 1;
@@ -123,38 +123,18 @@ fn a_storage_that_vanishes_fails_the_copy_alone_and_retry_finishes_it_when_it_is
     lab.wait_for_state(0, "finished");
 }
 
-/// A small file system of its own, unmounted at the end.
-struct Tmpfs<'a>(&'a std::path::Path);
-
-impl<'a> Tmpfs<'a> {
-    /// None without the right to mount.
-    fn mount(at: &'a std::path::Path, size: &str) -> Option<Self> {
-        fs::create_dir_all(at).unwrap();
-        let size = format!("size={size}");
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at);
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(at))
-    }
-}
-
-impl Drop for Tmpfs<'_> {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(self.0).status());
-    }
-}
-
 #[test]
 fn a_full_storage_disk_pauses_the_intake_and_all_goes_on_by_itself_when_there_is_room() {
     let mut lab = Lab::with(&format!(
         "auto_pledge = 0\n[engine]\nkind = \"simulated\"\n{QUICK}\n[[storage]]\npath = \"store\"\n"
     ));
     let store = lab.path("store");
-    let Some(_mounted) = Tmpfs::mount(&store, "1m") else {
+    let Ok(disk) = SmallDisk::make(&store, 1) else {
         eprintln!("skipped: mounting a tmpfs needs root");
         return;
     };
     lab.start();
-    fill(&store.join("filler"));
+    disk.fill();
     lab.pledge(1);
     lab.wait("the intake waits for room", |lab| {
         lab.get("/api/v1/status")["intake_waits"] == "sector 0 met a full disk"
@@ -162,10 +142,13 @@ fn a_full_storage_disk_pauses_the_intake_and_all_goes_on_by_itself_when_there_is
     lab.pledge(2);
     let sector = lab.sector(0);
     let copying = &sector["tasks"][4];
-    assert!(copying["error"].as_str().is_some_and(|e| e.contains("no space")), "{copying}");
+    assert!(
+        copying["error"].as_str().is_some_and(|e| e.contains("no storage has room")),
+        "{copying}"
+    );
     assert_eq!(lab.get("/api/v1/status")["counts"]["needs_you"], 0, "nobody has to press anything");
     assert_eq!(lab.get("/api/v1/status")["counts"]["in_flight"], 1, "no sector is begun meanwhile");
-    fs::remove_file(store.join("filler")).unwrap();
+    disk.free();
     for number in 0..3 {
         lab.wait_for_state(number, "finished");
     }
@@ -179,12 +162,12 @@ fn a_full_scratch_lets_no_sector_begin_and_says_how_much_is_missing() {
         "auto_pledge = 0\nscratch = \"scratch\"\n[engine]\nkind = \"simulated\"\n{QUICK}"
     ));
     let scratch = lab.path("scratch");
-    let Some(_mounted) = Tmpfs::mount(&scratch, "1m") else {
+    let Ok(disk) = SmallDisk::make(&scratch, 1) else {
         eprintln!("skipped: mounting a tmpfs needs root");
         return;
     };
     lab.start();
-    fill(&scratch.join("filler"));
+    disk.fill();
     lab.wait("the disk is seen to be full", |lab| {
         let disks = lab.get("/api/v1/status")["disks"].clone();
         disks.as_array().is_some_and(|disks| {
@@ -194,9 +177,11 @@ fn a_full_scratch_lets_no_sector_begin_and_says_how_much_is_missing() {
     lab.pledge(2);
     lab.wait("the intake waits for room", |lab| {
         let waits = &lab.get("/api/v1/status")["intake_waits"];
-        waits.as_str().is_some_and(|why| why.starts_with("needs 256 KiB on the scratch, 0 B"))
+        waits.as_str().is_some_and(|why| {
+            why.starts_with(&format!("needs 256 KiB on {}, 0 B", scratch.display()))
+        })
     });
-    fs::remove_file(scratch.join("filler")).unwrap();
+    disk.free();
     for number in 0..2 {
         lab.wait_for_state(number, "finished");
         let attempts = lab.sector(number)["tasks"][0]["attempts"].clone();
@@ -212,14 +197,14 @@ fn a_full_data_disk_stops_the_work_says_so_and_goes_on_when_there_is_room() {
          \"simulated\"\n{QUICK}\n[[storage]]\npath = \"store\"\n"
     ));
     let data = lab.path("data");
-    let Some(_mounted) = Tmpfs::mount(&data, "16m") else {
+    let Ok(disk) = SmallDisk::make(&data, 16) else {
         eprintln!("skipped: mounting a tmpfs needs root");
         return;
     };
     lab.start();
     lab.pledge(1);
     lab.wait_for_state(0, "finished");
-    fill(&data.join("filler"));
+    disk.fill();
     let url = lab.url("/api/v1/orders");
     let asked = std::thread::spawn(move || {
         ureq::post(&url).send_json(json!({ "count": 3 })).map(|r| r.status().as_u16())
@@ -227,7 +212,7 @@ fn a_full_data_disk_stops_the_work_says_so_and_goes_on_when_there_is_room() {
     lab.wait("the box says that it cannot write", |lab| {
         !lab.get("/api/v1/status")["trouble"].is_null()
     });
-    fs::remove_file(data.join("filler")).unwrap();
+    disk.free();
     lab.wait("it goes on", |lab| lab.get("/api/v1/status")["trouble"].is_null());
     let acknowledged = matches!(asked.join(), Ok(Ok(201)));
     lab.kill();
@@ -238,14 +223,6 @@ fn a_full_data_disk_stops_the_work_says_so_and_goes_on_when_there_is_room() {
         lab.get("/api/v1/status")["finished"].as_u64() >= Some(expected)
     });
     lab.kill();
-}
-
-fn fill(path: &std::path::Path) {
-    use std::io::Write;
-    let mut file = fs::File::create(path).unwrap();
-    for chunk in [65536, 4096, 1] {
-        while file.write_all(&vec![1; chunk]).is_ok() {}
-    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -46,6 +47,11 @@ p6_ms = 1
 epoch_ms = 5
 challenge_delay = 2
 ";
+
+/// What only synthetic PoRep comes to.
+fn of_shrinking(file: &Path) -> bool {
+    file.ends_with("shrink.rs")
+}
 
 fn of_the_engine(file: &Path) -> bool {
     file.starts_with("engine")
@@ -131,8 +137,10 @@ fn live_all(what: &str, points: Vec<String>, life: impl Fn(&str) -> (usize, Vec<
 fn a_sector_is_sealed_whatever_point_the_box_dies_at_twice_in_a_row() {
     let points = points::in_sources();
     let points = points.into_iter().filter(|(_, file)| !of_the_engine(file));
-    live_all("sealed", points.map(|(point, _)| point).collect(), |point| {
-        let mut lab = Lab::with(&format!("auto_pledge = 1\n{FAST}"));
+    let points: BTreeMap<_, _> = points.collect();
+    live_all("sealed", points.keys().cloned().collect(), |point| {
+        let porep = if of_shrinking(&points[point]) { "synthetic" } else { "interactive" };
+        let mut lab = Lab::with(&format!("auto_pledge = 1\nporep = \"{porep}\"\n{FAST}"));
         prepare(&mut lab, point);
         let deaths = live(&mut lab, point, points::is_finished);
         let mut wrong = points::wrong(&lab, &[]);

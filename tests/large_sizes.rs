@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use sealbox::domain::ids::{ActorId, SectorId, SectorNumber};
 use sealbox::domain::layout::{Scratch, StorageRoot, cache_files, stored_bytes, stored_files};
+use sealbox::domain::porep::{Porep, SealKind};
 use sealbox::domain::units::SectorSize;
 use serde_json::{Value, json};
 use support::{Lab, QUICK, left_on, text};
@@ -30,7 +31,7 @@ fn goes_through_with_the_real_files(size: SectorSize, patience: Duration) {
     lab.pledge(1);
     lab.wait_for_row(0, 2, (1, 1, 0));
     let scratch = Scratch::new(lab.path("sealbox-data/scratch"));
-    for file in cache_files(size) {
+    for file in cache_files(SealKind::new(size, Porep::Interactive)) {
         let found = fs::metadata(scratch.cache_dir(ID).join(file.name(size)));
         let found = found.unwrap_or_else(|error| panic!("{file:?}: {error}"));
         assert!(file.bytes(size).is_none_or(|bytes| bytes == found.len()), "{file:?}");

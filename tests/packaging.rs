@@ -70,7 +70,8 @@ fn the_unit_starts_and_reloads_what_the_package_installs_with_the_configuration_
 fn the_packaged_configuration_keeps_to_the_services_own_directory_and_orders_nothing() {
     let (unit, config) = (unit(), configuration());
     let own = Path::new("/var/lib").join(&unit["StateDirectory"]);
-    for path in config.storage.iter().chain([&config.data_dir, &config.scratch]) {
+    let roots = config.storage.iter().chain(&config.scratch).map(|root| &root.path);
+    for path in roots.chain([&config.data_dir]) {
         assert!(path.starts_with(&own), "{} is not in {}", path.display(), own.display());
     }
     assert_eq!(unit["WorkingDirectory"], own.display().to_string());

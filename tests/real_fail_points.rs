@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
+use sealbox::domain::event::Event;
+use sealbox::domain::layout::{Scratch, cache_files_after_p2, dropped_with_p2};
 use sealbox::domain::sector::{Sealed, Sector, Stage};
-use sealbox::domain::units::SectorSize;
 use sealbox::engine::filecoin::{FilecoinEngine, Hooks};
 use sealbox::engine::{Engine as _, SealStatement, StoredCopy};
 use sealbox::storage::manifest::check_copy;
@@ -103,6 +104,19 @@ const LIFE: [(&str, Next); 61] = [
     ("p6.cleaned", Next::Dies),
 ];
 
+const SYNTHETIC: &str =
+    "auto_pledge = 1\nporep = \"synthetic\"\n[chain.lab]\nepoch_ms = 50\nchallenge_delay = 1\n";
+
+/// What a synthetic sector comes to beside that, in the same order. It dies twice at each.
+const SHRINKING: [&str; 6] = [
+    "p2.challenges_answered",
+    "p2.answers_synced",
+    "p2.drop_recorded",
+    "p2.file_dropped",
+    "p2.drops_synced",
+    BEFORE_THE_SNARK,
+];
+
 /// One box at a time; and the library, here as in the box, looks for parameters where the tests
 /// keep them.
 fn alone() -> MutexGuard<'static, ()> {
@@ -161,12 +175,14 @@ fn a_real_sector_is_valid_after_its_box_died_twice_at_every_point_of_its_sealing
 
 #[test]
 fn every_point_of_sealing_is_in_the_life_of_the_real_sector() {
-    let phases = ["engine", "worker", "storage/transfer.rs", "storage/clean.rs"];
+    let phases =
+        ["engine", "worker", "storage/transfer.rs", "storage/clean.rs", "storage/shrink.rs"];
     let of_sealing = |file: &Path| phases.iter().any(|phase| file.starts_with(phase));
     let listed: BTreeSet<&str> = LIFE.iter().map(|(point, _)| *point).collect();
     assert_eq!(listed.len(), LIFE.len(), "a point is listed twice");
     for (point, file) in points::in_sources() {
-        let missing = of_sealing(&file) && !listed.contains(point.as_str());
+        let is_listed = listed.contains(point.as_str()) || SHRINKING.contains(&&*point);
+        let missing = of_sealing(&file) && !is_listed;
         assert!(!missing, "{point} ({}) has no place in LIFE", file.display());
     }
 }
@@ -176,11 +192,11 @@ fn check_the_seal_and_the_copy(lab: &Lab) {
     let past = Past::read(&lab.path("sealbox-data"));
     let sector = &past.sectors[&0];
     let Stage::Finished { sealed, .. } = &sector.stage else { panic!("{}", sector.stage.name()) };
-    let engine = FilecoinEngine::new(SectorSize::KiB2, Hooks::default());
+    let engine = FilecoinEngine::new(sector.kind(), Hooks::default());
     let statement = statement(sector, sealed);
     assert!(engine.verify_seal(&statement, &sealed.proof).expect("it can be checked"));
     let mut other = statement;
-    other.seed.value.0[0] ^= 1;
+    other.seed.as_mut().expect("interactive").value.0[0] ^= 1;
     assert!(!engine.verify_seal(&other, &sealed.proof).expect("the check can fail"));
 
     let (root, id, size) = (points::storage(lab), sector.id, sector.size);
@@ -197,8 +213,9 @@ fn statement(sector: &Sector, sealed: &Sealed) -> SealStatement {
     SealStatement {
         id: sector.id,
         size: sector.size,
+        porep: sector.porep,
         ticket: challenge.replica.ticket,
-        seed: challenge.seed,
+        seed: challenge.seed(),
         commitments: challenge.replica.commitments,
     }
 }
@@ -219,6 +236,34 @@ fn check_what_came_before_the_snark(lab: &Lab) {
     let mut wrong = past.failures_but(&[]);
     wrong.extend(past.labelled_twice());
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Up to the SNARK, which is the same as any other's.
+#[test]
+fn a_real_synthetic_sector_answers_its_seed_after_its_box_died_twice_at_every_point_of_shrinking() {
+    let _alone = alone();
+    let begun = Instant::now();
+    let mut lab = Lab::with(SYNTHETIC);
+    for point in SHRINKING {
+        assert_eq!(die_at_one_of(&mut lab, &[point]), point);
+        assert_eq!(die_at_one_of(&mut lab, &[point]), point, "again");
+        println!("{point}: {} s", begun.elapsed().as_secs());
+    }
+    check_what_came_before_the_snark(&lab);
+    let past = Past::read(&lab.path("sealbox-data"));
+    let sector = &past.sectors[&0];
+    assert_eq!(sector.stage.name(), "P4/P5");
+    let cache = Scratch::new(lab.path("sealbox-data/scratch")).cache_dir(sector.id);
+    for file in cache_files_after_p2(sector.kind()) {
+        assert!(cache.join(file.name(sector.size)).exists(), "{file:?}");
+    }
+    for file in dropped_with_p2(sector.kind()) {
+        let path = cache.join(file.name(sector.size));
+        let is_of_it =
+            |event: &Event| matches!(event, Event::Deleted { path: at, .. } if *at == path);
+        let recorded = past.events().any(|(_, _, event)| is_of_it(event));
+        assert!(!path.exists() && recorded, "{}", path.display());
+    }
 }
 
 #[test]

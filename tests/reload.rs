@@ -195,3 +195,27 @@ fn a_hang_up_and_the_button_on_the_page_read_the_file_again() {
     assert!(page.contains("&quot;max_outstanding&quot;") || page.contains("max_outstanding"));
     assert!(page.contains("action=\"/reload\""), "{page}");
 }
+
+#[test]
+fn copies_go_to_the_storage_with_the_weight_from_the_reload_on() {
+    let stores = |a: u32, b: u32| {
+        let store = |name, weight| format!("[[storage]]\npath = \"{name}\"\nweight = {weight}\n");
+        format!("{}\n{}{}", configuration(""), store("a", a), store("b", b))
+    };
+    let mut lab = Lab::with(&stores(1, 0));
+    lab.start();
+    for (number, weights, store) in [(0, (1, 0), "a"), (1, (0, 1), "b"), (2, (1, 0), "a")] {
+        lab.configure(&stores(weights.0, weights.1));
+        lab.json(&["reload"]);
+        lab.pledge(1);
+        lab.wait_for_state(number, "finished");
+        let root = lab.sector(number)["stored"]["root"].clone();
+        assert_eq!(root.as_str(), lab.path(store).to_str());
+    }
+    lab.configure(&stores(0, 0));
+    assert_eq!(lab.json(&["reload"])["in_effect"], json!(["storage"]));
+    lab.pledge(1);
+    lab.wait("its copy waits for a person", |lab| {
+        lab.sector(3)["attention"].to_string().contains("weight 0")
+    });
+}

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sealbox::chain::lab::Lab;
 use sealbox::config::LabConfig;
-use sealbox::domain::admission::Room;
+use sealbox::domain::admission::{Room, Rooms};
 use sealbox::domain::event::{Event, Output};
 use sealbox::domain::ids::{ActorId, Bytes32, CommD, CommR, SealProof, SectorNumber};
 use sealbox::domain::isolation::Isolation;
+use sealbox::domain::layout::Scratch;
 use sealbox::domain::needs::Needs;
 use sealbox::domain::order::AutoPledge;
 use sealbox::domain::phase::Phase;
+use sealbox::domain::porep::Porep;
 use sealbox::domain::sector::{Commitments, StoredAt};
 use sealbox::domain::units::{ByteSize, SectorSize, Timestamp};
 use sealbox::notify::Notify;
@@ -133,7 +135,8 @@ impl Fleet {
             crews.iter().map(|(phases, num)| (phases.iter().copied().collect(), *num)).collect();
         let mut core = Core::new(settings(), &groups, Past::default());
         // A limited one, so that the reservations are counted.
-        core.room(Room { free: ByteSize(1 << 50), ..Room::default() });
+        let room = Room { free: ByteSize(1 << 50), ..Room::default() };
+        core.rooms(Rooms::one(Scratch::new("/scratch"), room));
         let (inputs_in, inputs) = mpsc::unbounded_channel();
         let log = Arc::<Log>::default();
         let seats: Vec<_> =
@@ -183,6 +186,7 @@ fn settings() -> Settings {
     Settings {
         miner: ActorId(1000),
         sector_size: SectorSize::KiB2,
+        porep: Porep::Interactive,
         simulated: true,
         limits: Limits {
             max_outstanding: [(SectorSize::KiB2, 10_000)].into(),

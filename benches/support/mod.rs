@@ -12,6 +12,7 @@ use sealbox::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, S
 use sealbox::domain::order::BoxState;
 use sealbox::domain::phase::Phase;
 use sealbox::domain::pipeline::{self, Stamp};
+use sealbox::domain::porep::Porep;
 use sealbox::domain::sector::{
     Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket,
 };
@@ -93,6 +94,8 @@ pub fn life(number: u64, size: SectorSize, root: &Path) -> Vec<Happened> {
             data: Data::CommittedCapacity,
             order: OrderId(number),
             simulated: true,
+            porep: Porep::Interactive,
+            scratch: None,
         },
         Event::TicketDrawn { ticket: Ticket { epoch, value } },
         started(Phase::P1),

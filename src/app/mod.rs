@@ -18,7 +18,6 @@ use tokio::task::JoinHandle;
 use crate::access::{Access, AccessError};
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
-use crate::domain::admission::Room;
 use crate::domain::failure::Failure;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
@@ -36,6 +35,7 @@ use crate::scheduler::pulse::Pulse;
 use crate::scheduler::run::{Clock, Scheduler, Then};
 use crate::storage::disk::ensure_dir_writable;
 use crate::storage::rate::RateLimit;
+use crate::storage::room::StorageRoom;
 use crate::store::{OpenOptions, Opening, Recovered, StageKind, StoreError};
 use crate::telemetry;
 use crate::tls::{Tls, TlsError};
@@ -168,6 +168,7 @@ async fn run_box(
     let chain = parts::chain(&config, &clock)?;
     let reader = store.reader();
     let roots = roots::open(&config, &reader, &clock, &mut recovered.report)?;
+    recovered.report.extend(roots::homeless(&recovered.active, &config, &roots));
     let disks = telemetry::watch_disks(&config, &roots).map_err(StartError::Threads)?;
     let passes = recovered.box_state.passes.clone();
     let learned = times::learn(&reader, clock())?;
@@ -175,7 +176,7 @@ async fn run_box(
     let settings = parts::settings(&config, &*engine);
     let past = past(recovered, learned);
     let mut core = Core::new(settings, &parts::groups(&config), past);
-    core.room(Room::default());
+    core.rooms(roots::unseen(&config, &roots));
     core.hold(Phase::P4, Cause::Parameters, watching::awaited_parameters(&*engine));
     tokio::spawn(watching::watch_parameters(
         engine.clone(),
@@ -186,17 +187,23 @@ async fn run_box(
     let (views, view_receiver) = watch::channel(Arc::new(core.view(clock())));
     let started = Loaded { config: config.clone(), at: clock(), needs_restart: Vec::new() };
     let (loaded_sender, loaded) = watch::channel(started);
-    tokio::spawn(watching::watch_mounts(disks.clone(), loaded.clone(), input_sender.clone()));
-    tokio::spawn(watching::watch_stores(disks.clone(), input_sender.clone()));
+    tokio::spawn(watching::watch_mounts(
+        roots.first_scratch(),
+        disks.subscribe(),
+        loaded.clone(),
+        input_sender.clone(),
+    ));
+    tokio::spawn(watching::watch_stores(disks.subscribe(), loaded.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
     let timeline = Arc::<TimelineBoard>::default();
     timeline::recall(timeline.clone(), reader.clone(), clock());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
         claims,
-        scratch: Scratch::new(&config.scratch),
-        storage: config.storage.iter().map(StorageRoot::new).collect(),
+        scratch: config.scratch.iter().map(|root| Scratch::new(&root.path)).collect(),
+        storage: config.storage.iter().map(|root| StorageRoot::new(&root.path)).collect(),
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
+        room: StorageRoom::new(&config.storage),
         progress: progress.clone(),
         timeline: timeline.clone(),
         roots: roots.clone(),
@@ -206,18 +213,21 @@ async fn run_box(
     let crew = Arc::new(crew.map_err(StartError::Threads)?);
     let handle = Handle::new(ask_sender, view_receiver);
     tokio::spawn(timeline::follow(timeline.clone(), handle.views()));
-    let samples = Samples::start(config.data_dir.join("samples"), handle.clone(), disks.clone());
+    let samples =
+        Samples::start(config.data_dir.join("samples"), handle.clone(), disks.subscribe());
     let samples = samples.map_err(StartError::Threads)?;
     let reload_parts = reload::Parts {
         origin,
         handle: handle.clone(),
         copy_limit: tools.copy_limit.clone(),
+        room: tools.room.clone(),
         log: logging.filter,
         notify: notify.clone(),
         clock: clock.clone(),
         tls: front.tls.clone(),
     };
     let reload = Reload::new(reload_parts, loaded_sender);
+    let room = tools.room.clone();
     let checks = Checks::start(&Parts {
         tools,
         reader: reader.clone(),
@@ -252,6 +262,7 @@ async fn run_box(
     };
     let doctor = Doctor::new(loaded.clone());
     doctor.look();
+    let first_scratch = roots.first_scratch();
     let over = parts::is_over(reader.clone());
     logging.logs.sweep(over).map_err(StartError::Threads)?;
     let orphans = Orphans::new(roots, config.miner, reader.clone());
@@ -264,13 +275,14 @@ async fn run_box(
         handle,
         reader,
         engine,
-        disks,
+        disks: disks.subscribe(),
         changes: watching::unseen_changes([parameters, checks.changes()], loaded, progress.clone()),
         checks,
+        room,
         progress,
         timeline,
         samples,
-        paths: parts::paths(&config),
+        paths: parts::paths(first_scratch),
         names: Names::of(&config),
         door: Door::new(access, config.listen.port(), front.tls.is_some()),
         reload,

@@ -40,7 +40,7 @@ pub fn engine(
             let parameters_changed = Arc::new(move || changed.send_modify(|count| *count += 1));
             let thread_started = Arc::new(move || priority.enter());
             let hooks = Hooks { parameters_changed, thread_started };
-            Inner::Filecoin(FilecoinEngine::new(config.sector_size, hooks))
+            Inner::Filecoin(FilecoinEngine::new(config.kind(), hooks))
         }
         EngineConfig::Simulated(simulated) => {
             Inner::Simulated(SimulatedEngine::new(simulated.clone()))
@@ -67,6 +67,7 @@ pub fn settings(config: &Config, engine: &dyn Engine) -> Settings {
     Settings {
         miner: config.miner,
         sector_size: config.sector_size,
+        porep: config.porep,
         simulated: match engine.kind() {
             EngineKind::Filecoin => false,
             EngineKind::Simulated => true,
@@ -80,7 +81,7 @@ pub fn settings(config: &Config, engine: &dyn Engine) -> Settings {
 /// A box that could never finish a sector of its size says so before the first hour is spent.
 pub fn never_fits(config: &Config) -> Option<Failure> {
     let usable = telemetry::usable(&config.machine);
-    let what = doctor::needs(config).never_fits(config.sector_size, &usable)?;
+    let what = doctor::needs(config).never_fits(config.kind(), &usable)?;
     let mend = "set another `sector_size`, or say in `[machine]` and `[[need]]` what is right here";
     Some(Failure::new(Class::Operator, what, mend))
 }
@@ -93,19 +94,21 @@ pub fn groups(config: &Config) -> Vec<(BTreeSet<Phase>, usize)> {
 }
 
 /// Where the pages say that a sector's files are.
-pub fn paths(config: &Config) -> PathsOf {
-    let scratch = Scratch::new(&config.scratch);
-    Arc::new(move |sector| SectorPaths {
-        scratch: vec![scratch.cache_dir(sector.id), scratch.replica(sector.id)],
-        stored: sector.stage.stored().map(|stored| {
-            let root = StorageRoot::new(&stored.root);
-            StoredPaths {
-                replica: root.replica(sector.id),
-                cache: root.cache_dir(sector.id),
-                manifest: root.manifest(sector.id),
-                root: root.path().to_path_buf(),
-            }
-        }),
+pub fn paths(first_scratch: Scratch) -> PathsOf {
+    Arc::new(move |sector| {
+        let scratch = sector.scratch.as_ref().unwrap_or(&first_scratch);
+        SectorPaths {
+            scratch: vec![scratch.cache_dir(sector.id), scratch.replica(sector.id)],
+            stored: sector.stage.stored().map(|stored| {
+                let root = StorageRoot::new(&stored.root);
+                StoredPaths {
+                    replica: root.replica(sector.id),
+                    cache: root.cache_dir(sector.id),
+                    manifest: root.manifest(sector.id),
+                    root: root.path().to_path_buf(),
+                }
+            }),
+        }
     })
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::config::Loaded;
+use crate::domain::layout::Scratch;
 use crate::domain::phase::Phase;
 use crate::engine::{Engine, ParametersState};
 use crate::scheduler::core::Cause;
@@ -76,25 +77,32 @@ pub fn unseen_changes(
     changed
 }
 
-/// Tells the scheduler whenever a mount stops answering, or answers again.
+/// Tells the scheduler how the roots are found, whenever that changes; and now and then anyhow, for
+/// an attempt may have told it otherwise meanwhile.
 pub async fn watch_mounts(
+    first_scratch: Scratch,
     mut disks: watch::Receiver<Vec<DiskView>>,
     mut loaded: watch::Receiver<Loaded>,
     inputs: mpsc::UnboundedSender<Input>,
 ) {
-    let mut before = telemetry::Holds::default();
+    let mut before = None;
     loop {
-        let keep_free = loaded.borrow_and_update().config.scratch_keep_free_bytes;
-        let now = telemetry::holds(&disks.borrow_and_update(), keep_free);
-        if now != before {
+        let config = Arc::clone(&loaded.borrow_and_update().config);
+        let rooms = telemetry::rooms(&disks.borrow_and_update(), &config, &first_scratch);
+        if inputs.send(Input::Rooms(rooms)).is_err() {
+            return;
+        }
+        let now = telemetry::holds(&disks.borrow());
+        if before.as_ref() != Some(&now) {
             if now.inputs().into_iter().any(|input| inputs.send(input).is_err()) {
                 return;
             }
-            before = now;
+            before = Some(now);
         }
         let changed = tokio::select! {
             changed = disks.changed() => changed,
             changed = loaded.changed() => changed,
+            () = tokio::time::sleep(telemetry::EVERY) => Ok(()),
         };
         if changed.is_err() {
             return;
@@ -106,6 +114,7 @@ pub async fn watch_mounts(
 /// nothing but the time.
 pub async fn watch_stores(
     disks: watch::Receiver<Vec<DiskView>>,
+    loaded: watch::Receiver<Loaded>,
     inputs: mpsc::UnboundedSender<Input>,
 ) {
     let mut told = None;
@@ -113,7 +122,8 @@ pub async fn watch_stores(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         looks.tick().await;
-        let stores = telemetry::stores(&disks.borrow());
+        let config = Arc::clone(&loaded.borrow().config);
+        let stores = telemetry::stores(&disks.borrow(), &config);
         if stores == told {
             continue;
         }

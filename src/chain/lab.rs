@@ -19,7 +19,7 @@ use super::{Answer, Chain, ChainError};
 use crate::config::LabConfig;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, SealProof, SectorId};
-use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
+use crate::domain::sector::{Commit, Commitments, PreCommit, Replica, Seed, Ticket};
 use crate::domain::units::{Epoch, Timestamp};
 use crate::durable::{sync_dir, write_atomic};
 use crate::failpoint::die_at;
@@ -133,6 +133,22 @@ impl Lab {
         }
     }
 
+    fn take_proof(
+        &self,
+        kind: &str,
+        sector: SectorId,
+        content: &[&[u8]],
+        proof: &SealProof,
+    ) -> Result<Commit, ChainError> {
+        if proof.0.is_empty() {
+            let what = "the lab chain refused the commit: the proof is empty";
+            let mend = "retry the proof (P4), or give the sector up";
+            return Err(ChainError::Refused(Failure::new(Class::Sector, what, mend)));
+        }
+        let message = Self::message(kind, sector, content);
+        Ok(Commit { message, epoch: self.epoch_now() })
+    }
+
     fn message(kind: &str, sector: SectorId, content: &[&[u8]]) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("sealbox lab message");
         for part in [kind.as_bytes(), sector.to_string().as_bytes()].iter().chain(content) {
@@ -191,14 +207,21 @@ impl Chain for Lab {
         proof: SealProof,
     ) -> Answer<'_, Commit, ChainError> {
         Box::pin(async move {
-            if proof.0.is_empty() {
-                let what = "the lab chain refused the commit: the proof is empty";
-                let mend = "retry the proof (P4), or give the sector up";
-                return Err(ChainError::Refused(Failure::new(Class::Sector, what, mend)));
-            }
             let content = [pre_commit.message.as_bytes(), &proof.0];
-            let message = Self::message("commit", sector, &content);
-            Ok(Commit { message, epoch: self.epoch_now() })
+            self.take_proof("commit", sector, &content, &proof)
+        })
+    }
+
+    fn commit_at_once(
+        &self,
+        sector: SectorId,
+        replica: Replica,
+        proof: SealProof,
+    ) -> Answer<'_, Commit, ChainError> {
+        Box::pin(async move {
+            let Replica { ticket, commitments } = replica;
+            let content = [&ticket.value.0[..], &commitments.comm_r.0.0[..], &proof.0];
+            self.take_proof("commit-ni", sector, &content, &proof)
         })
     }
 }

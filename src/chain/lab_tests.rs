@@ -148,6 +148,24 @@ fn the_same_message_has_the_same_readable_name() {
 }
 
 #[test]
+fn without_a_pre_commit_one_message_has_the_replica_and_the_proof() {
+    let world = World::new();
+    let lab = world.lab();
+    let ticket = now(lab.ticket(sector(7))).unwrap();
+    let replica = Replica { ticket, commitments: commitments() };
+    let other = Commitments { comm_r: CommR(Bytes32([77; 32])), ..commitments() };
+    let send = |replica, proof: &[u8]| {
+        now(lab.commit_at_once(sector(7), replica, SealProof(proof.to_vec())))
+    };
+    let sent = send(replica, &[1; 192]).unwrap();
+    assert!(sent.message.starts_with("lab-commit-ni-7-"), "{}", sent.message);
+    assert_eq!(send(replica, &[1; 192]).unwrap(), sent);
+    assert_ne!(send(replica, &[2; 192]).unwrap(), sent);
+    assert_ne!(send(Replica { commitments: other, ..replica }, &[1; 192]).unwrap(), sent);
+    assert!(matches!(send(replica, &[]), Err(ChainError::Refused(_))));
+}
+
+#[test]
 fn a_listed_sector_is_refused_and_another_is_not() {
     let world = World::new();
     let refuse_pre_commit = vec![SectorNumber(8)];

@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use crate::domain::failure::Failure;
 use crate::domain::ids::{SealProof, SectorId};
-use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
+use crate::domain::sector::{Commit, Commitments, PreCommit, Replica, Seed, Ticket};
 use crate::domain::units::Epoch;
 
 /// An answer that takes its time. Dropping it stops the waiting, not what was sent.
@@ -59,6 +59,16 @@ pub trait Chain: Send + Sync + 'static {
         &self,
         sector: SectorId,
         pre_commit: PreCommit,
+        proof: SealProof,
+    ) -> Answer<'_, Commit, ChainError>;
+
+    /// All in one message, for non-interactive PoRep: what was committed to, and the proof
+    /// (FIP-0092's `ProveCommitSectorsNI`). Answers once it is on chain. That takes the ticket as
+    /// given, for as long as it is not older than 180 days.
+    fn commit_at_once(
+        &self,
+        sector: SectorId,
+        replica: Replica,
         proof: SealProof,
     ) -> Answer<'_, Commit, ChainError>;
 }

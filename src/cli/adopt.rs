@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use super::{Answer, Exit, Refusal};
-use crate::config::Config;
+use crate::config::{Config, RootConfig};
 use crate::domain::units::Timestamp;
 use crate::storage::identity::Role;
 use crate::storage::roots;
@@ -16,14 +16,15 @@ use crate::store::{self, StoreError};
 /// The path is not configured; a box runs; the root says that it is another box's.
 pub fn answer(config: &Config, path: &Path) -> Result<Answer, Refusal> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let role = if absolute == config.scratch {
+    let is_one_of = |roots: &[RootConfig]| roots.iter().any(|root| root.path == absolute);
+    let role = if is_one_of(&config.scratch) {
         Role::Scratch
-    } else if config.storage.contains(&absolute) {
+    } else if is_one_of(&config.storage) {
         Role::Storage
     } else {
         return Err(Refusal::new(
             Exit::Usage,
-            format!("{} is neither the scratch nor a storage of the configuration", path.display()),
+            format!("{} is neither a scratch nor a storage of the configuration", path.display()),
             "write it as `sealbox check-config` shows it, or configure it first",
         ));
     };
@@ -37,7 +38,7 @@ pub fn answer(config: &Config, path: &Path) -> Result<Answer, Refusal> {
     let adopted = roots::adopt(&config.data_dir, &absolute, role, config.miner, now)
         .map_err(|failure| Refusal::new(Exit::Failed, failure.to_string(), ""))?;
     let text = format!(
-        "{} is now the {} of this box (miner {}); start it with `sealbox run`",
+        "{} is now a {} of this box (miner {}); start it with `sealbox run`",
         absolute.display(),
         role.name(),
         config.miner

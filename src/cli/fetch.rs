@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Answer, Exit, Refusal};
 use crate::config::Config;
 use crate::domain::failure::Failure;
+use crate::domain::porep::SealKind;
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::engine::filecoin::fetch::{
     self, Fetched, GATEWAYS, Mirror, Nth, Patience, Source, Step,
@@ -17,7 +18,7 @@ use crate::engine::filecoin::trusted_set_up;
 
 /// # Errors
 /// As [`fetch::fetch`]; the variable names something that is no gateway.
-pub fn answer(config: &Config, size: SectorSize, with_post: bool) -> Result<Answer, Refusal> {
+pub fn answer(config: &Config, kind: SealKind, with_post: bool) -> Result<Answer, Refusal> {
     let gateways = std::env::var_os(GATEWAYS).unwrap_or_default();
     let mirrors = Mirror::all(&gateways.to_string_lossy()).map_err(|bad| {
         let mend = format!(
@@ -25,7 +26,7 @@ pub fn answer(config: &Config, size: SectorSize, with_post: bool) -> Result<Answ
         );
         Refusal::new(Exit::Usage, bad.to_string(), mend)
     })?;
-    let wanted = trusted_set_up(size, with_post).map_err(refusal)?;
+    let wanted = trusted_set_up(kind, with_post).map_err(refusal)?;
     let source = Source::new(mirrors, Patience::default());
     let mut terminal = Terminal::new(io::stderr().is_terminal());
     let fetched = fetch::fetch(&wanted, &config.parameters, &source, &mut |step| {
@@ -34,11 +35,11 @@ pub fn answer(config: &Config, size: SectorSize, with_post: bool) -> Result<Answ
     terminal.clear();
     let fetched = fetched.map_err(refusal)?;
     let json = json!({
-        "sector_size": size,
+        "sector_size": kind.size,
         "directory": config.parameters,
         "files": fetched,
     });
-    Ok(Answer { json, text: text(size, &fetched) })
+    Ok(Answer { json, text: text(kind.size, &fetched) })
 }
 
 fn refusal(failure: Failure) -> Refusal {

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 
 use crate::access::local_secret;
 use crate::config::{Config, ConfigErrors, Origin, TOKEN_VARIABLE};
+use crate::domain::porep::SealKind;
 use crate::domain::units::Seq;
 use crate::worker::apart;
 
@@ -101,7 +102,7 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
         Command::Params { order: Some(ParamsOrder::Fetch { sector_size, post }) } => {
             load_config(cli).map_err(Refusal::from).and_then(|config| {
                 let size = sector_size.unwrap_or(config.sector_size);
-                fetch::answer(&config, size, post)
+                fetch::answer(&config, SealKind::new(size, config.porep), post)
             })
         }
         Command::Ask(Request::Log(lines)) if lines.follow => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Config, ConfigErrors, Source};
+use super::{Config, ConfigErrors, RootConfig, Source};
 use crate::domain::units::Timestamp;
 
 /// All that decides what is loaded: asked again, only the file can have changed.
@@ -76,6 +76,17 @@ impl Changes {
         }
     }
 
+    /// Which roots there are is settled at the start; what is said of them is not.
+    fn roots(&mut self, key: &'static str, mine: &mut Vec<RootConfig>, read: Vec<RootConfig>) {
+        let paths = |roots: &[RootConfig]| roots.iter().map(|root| root.path.clone()).collect();
+        let (before, now): (Vec<_>, Vec<_>) = (paths(mine), paths(&read));
+        if before == now {
+            self.take(key, mine, read);
+        } else {
+            self.leave(key, mine, &read);
+        }
+    }
+
     fn leave<T: PartialEq>(&mut self, key: &'static str, mine: &T, read: &T) {
         if mine != read {
             self.needs_restart.push(key);
@@ -93,6 +104,7 @@ impl Config {
             notes,
             miner,
             sector_size,
+            porep,
             data_dir,
             scratch,
             storage,
@@ -128,9 +140,10 @@ impl Config {
         changes.take("log", &mut with.log, log);
         changes.leave("miner", &self.miner, &miner);
         changes.leave("sector_size", &self.sector_size, &sector_size);
+        changes.leave("porep", &self.porep, &porep);
         changes.leave("data_dir", &self.data_dir, &data_dir);
-        changes.leave("scratch", &self.scratch, &scratch);
-        changes.leave("storage", &self.storage, &storage);
+        changes.roots("scratch", &mut with.scratch, scratch);
+        changes.roots("storage", &mut with.storage, storage);
         changes.leave("worker", &self.workers, &workers);
         changes.leave("machine", &self.machine, &machine);
         changes.leave("engine", &self.engine, &engine);
@@ -156,6 +169,7 @@ mod tests {
     const OTHERWISE: &str = r#"
         miner = "t02000"
         sector_size = "8MiB"
+        porep = "synthetic"
         data_dir = "/d"
         copy_limit_mb_per_sec = 7
         scratch_keep_free_mib = 7
@@ -201,6 +215,7 @@ mod tests {
         let needs_restart = [
             "miner",
             "sector_size",
+            "porep",
             "data_dir",
             "scratch",
             "storage",

@@ -13,6 +13,7 @@ mod paths;
 mod problem;
 mod read;
 mod reader;
+mod roots;
 mod show;
 mod table;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use crate::domain::isolation::Isolation;
 use crate::domain::needs::Need;
 use crate::domain::order::AutoPledge;
 use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::{ByteSize, SectorSize};
 
 pub use again::{Changes, Loaded, Origin};
@@ -50,12 +52,14 @@ pub struct Config {
     pub miner: ActorId,
     /// The size of a sector when an order names none.
     pub sector_size: SectorSize,
+    /// How sectors that are issued from now on are proven.
+    pub porep: Porep,
     /// The box's own state: journal, database, logs.
     pub data_dir: PathBuf,
-    /// Where sectors are sealed. The fleet's `local_dir`.
-    pub scratch: PathBuf,
+    /// Where sectors are sealed; at least one. The fleet's `local_dir`.
+    pub scratch: Vec<RootConfig>,
     /// Where finished sectors go; at least one.
-    pub storage: Vec<PathBuf>,
+    pub storage: Vec<RootConfig>,
     /// For all copies together; `None` is as fast as the disks go.
     pub copy_limit_bytes_per_sec: Option<u64>,
     /// Every phase is supported by at least one group.
@@ -69,7 +73,7 @@ pub struct Config {
     /// What this box's operator knows better than the tables.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NeedConfig>,
-    /// What stays free of the scratch, whatever waits.
+    /// What stays free of each scratch that says nothing else, whatever waits.
     pub scratch_keep_free_bytes: u64,
     /// What is ordered without a person.
     pub auto_pledge: AutoPledge,
@@ -97,10 +101,38 @@ pub struct Config {
     pub log: String,
 }
 
+/// One `[[scratch]]` or `[[storage]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RootConfig {
+    pub path: PathBuf,
+    /// Where weight times room is the most, the next sector or copy goes; 0: nothing new goes there.
+    pub weight: u32,
+    /// What stays free of it, whatever waits.
+    #[serde(rename = "keep_free_bytes", skip_serializing_if = "Option::is_none")]
+    pub keep_free: Option<ByteSize>,
+}
+
+impl RootConfig {
+    /// With nothing said of it but where it is.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), weight: 1, keep_free: None }
+    }
+}
+
 impl Config {
+    /// What stays free of a scratch.
+    pub fn scratch_keeps_free(&self, scratch: &RootConfig) -> ByteSize {
+        scratch.keep_free.unwrap_or(ByteSize(self.scratch_keep_free_bytes))
+    }
+
     /// Where this machine reaches the page.
     pub fn url(&self) -> String {
         Web::url(self.listen, &self.hosts, self.tls.is_some())
+    }
+
+    /// What a sector is when an order names no size.
+    pub fn kind(&self) -> SealKind {
+        SealKind::new(self.sector_size, self.porep)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::RootConfig;
 use super::problem::{Place, Problem};
 use super::reader::Got;
 use crate::within::{SHORT_LIMIT, within};
@@ -48,17 +49,22 @@ fn resolve(path: &Path) -> PathBuf {
 /// A directory with the name its key gives it.
 struct Named<'a> {
     key: &'static str,
-    path: &'a Got<PathBuf>,
+    path: &'a Path,
+    place: &'a Place,
     resolved: PathBuf,
 }
 
 impl<'a> Named<'a> {
     /// A mount that hangs must not keep the box from starting, nor a command from asking it: its
     /// path is then taken as it is written.
-    fn new(key: &'static str, path: &'a Got<PathBuf>) -> Self {
-        let written = path.value.clone();
+    fn new(key: &'static str, path: &'a Path, place: &'a Place) -> Self {
+        let written = path.to_path_buf();
         let resolved = within(SHORT_LIMIT, move || resolve(&written));
-        Self { key, path, resolved: resolved.unwrap_or_else(|| path.value.clone()) }
+        Self { key, path, place, resolved: resolved.unwrap_or_else(|| path.to_path_buf()) }
+    }
+
+    fn roots(key: &'static str, roots: &'a [Got<RootConfig>]) -> Vec<Self> {
+        roots.iter().map(|root| Self::new(key, &root.value.path, &root.place)).collect()
     }
 }
 
@@ -85,24 +91,26 @@ fn overlap(first: &Path, second: &Path) -> Option<Overlap> {
 /// directory, and nothing else inside anything.
 pub fn keep_apart(
     data_dir: &Got<PathBuf>,
-    scratch: &Got<PathBuf>,
-    storage: &[Got<PathBuf>],
+    scratch: &[Got<RootConfig>],
+    storage: &[Got<RootConfig>],
 ) -> Vec<Problem> {
-    let data = Named::new("data_dir", data_dir);
-    let scratch = Named::new("scratch", scratch);
-    let stores: Vec<_> = storage.iter().map(|path| Named::new("storage.path", path)).collect();
+    let data = Named::new("data_dir", &data_dir.value, &data_dir.place);
+    let scratches = Named::roots("scratch", scratch);
+    let stores = Named::roots("storage.path", storage);
 
-    // What scratch and data directory do to the storage inside them would only repeat it.
-    if let Some(problem) = apart(&scratch, &data, true) {
-        return vec![problem];
-    }
     let mut problems = Vec::new();
+    for (nth, scratch) in scratches.iter().enumerate() {
+        problems.extend(apart(scratch, &data, true));
+        problems.extend(scratches[..nth].iter().filter_map(|other| apart(scratch, other, false)));
+    }
+    // What scratch and data directory do to the storage inside them would only repeat it.
+    if !problems.is_empty() {
+        return problems;
+    }
     for (nth, store) in stores.iter().enumerate() {
         problems.extend(apart(store, &data, true));
-        problems.extend(apart(store, &scratch, false));
-        for earlier in &stores[..nth] {
-            problems.extend(apart(store, earlier, false));
-        }
+        let others = scratches.iter().chain(&stores[..nth]);
+        problems.extend(others.filter_map(|other| apart(store, other, false)));
     }
     problems
 }
@@ -114,8 +122,8 @@ fn apart(first: &Named, second: &Named, first_may_lie_inside: bool) -> Option<Pr
         Overlap::FirstInside => "inside",
         Overlap::SecondInside => "around",
     };
-    let place = match &first.path.place {
-        Place::Default {} => second.path.place.clone(),
+    let place = match first.place {
+        Place::Default {} => second.place.clone(),
         given @ (Place::Line { .. } | Place::File { .. } | Place::Variable { .. }) => given.clone(),
     };
     Some(Problem {
@@ -124,9 +132,9 @@ fn apart(first: &Named, second: &Named, first_may_lie_inside: bool) -> Option<Pr
         what: format!(
             "`{}` ({}) is {how} `{}` ({})",
             first.key,
-            first.path.value.display(),
+            first.path.display(),
             second.key,
-            second.path.value.display()
+            second.path.display()
         ),
         mend: "expected a directory of its own for each, so that cleaning one never touches \
                another"
@@ -142,6 +150,11 @@ mod tests {
         Got { value: path.to_path_buf(), place: Place::Variable { variable: "X".into() } }
     }
 
+    fn root(path: &Path) -> Got<RootConfig> {
+        let Got { value, place } = got(path);
+        Got { value: RootConfig::at(value), place }
+    }
+
     #[test]
     fn a_symlink_does_not_hide_that_two_directories_are_one() {
         let dir = tempfile::tempdir().unwrap();
@@ -152,11 +165,12 @@ mod tests {
         let data = got(&dir.path().join("data"));
 
         let inside = link.join("not/yet/there");
-        assert_eq!(keep_apart(&data, &got(&real), &[got(&inside)]).len(), 1);
+        assert_eq!(keep_apart(&data, &[root(&real)], &[root(&inside)]).len(), 1);
+        assert_eq!(keep_apart(&data, &[root(&real), root(&inside)], &[]).len(), 1);
         // `link/..` is where the link leads, not where it stands; both are `dir` here.
         let up = link.join("../other");
-        assert_eq!(keep_apart(&data, &got(&dir.path().join("other")), &[got(&up)]).len(), 1);
-        assert!(keep_apart(&data, &got(&real), &[got(&dir.path().join("realm"))]).is_empty());
+        assert_eq!(keep_apart(&data, &[root(&dir.path().join("other"))], &[root(&up)]).len(), 1);
+        assert!(keep_apart(&data, &[root(&real)], &[root(&dir.path().join("realm"))]).is_empty());
     }
 
     #[test]

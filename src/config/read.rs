@@ -7,15 +7,15 @@ use tracing_subscriber::EnvFilter;
 
 use super::engine::{chain, engine};
 use super::numbers::{DAY_SEC, WEEK_SEC, YEAR_SEC, integer, small};
-use super::paths;
-use super::problem::{Place, with_nearest};
-use super::reader::Got;
+use super::problem::with_nearest;
+use super::roots::{Directories, directories};
 use super::table::Table;
 use super::web::Web;
 use super::{Config, Source, WorkerGroup, machine};
 use crate::domain::ids::ActorId;
 use crate::domain::order::{AutoPledge, ORDER_LIMIT};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::units::SectorSize;
 
 /// A lab's miner, if none is named.
@@ -49,6 +49,7 @@ pub fn config(
         source,
         miner: miner(root, &mut notes),
         sector_size: sector_size(root),
+        porep: porep(root),
         data_dir,
         scratch,
         storage,
@@ -132,61 +133,9 @@ fn sector_size(root: &Table) -> SectorSize {
     root.parsed("sector_size", &expected, &names).map_or(SectorSize::KiB2, |got| got.value)
 }
 
-struct Directories {
-    data_dir: PathBuf,
-    scratch: PathBuf,
-    storage: Vec<PathBuf>,
-}
-
-fn directories(root: &Table, base: &Path) -> Directories {
-    let before = root.reading().count();
-    let data_dir =
-        root.path("data_dir", base).unwrap_or_else(|| Got::default(base.join("sealbox-data")));
-    let scratch =
-        scratch(root, base).unwrap_or_else(|| Got::default(data_dir.value.join("scratch")));
-    let storage = root.tables("storage", |table| {
-        let given = table.given("path").is_some();
-        let path = table.path("path", base);
-        if !given {
-            table.missing("path", "expected `path = \"…\"`, a directory for finished sectors");
-        }
-        path
-    });
-    let storage: Vec<_> = match storage {
-        Some(paths) => paths.into_iter().flatten().collect(),
-        None => vec![Got::default(data_dir.value.join("storage"))],
-    };
-    if root.reading().count() == before {
-        root.reading().extend(paths::keep_apart(&data_dir, &scratch, &storage));
-    }
-    Directories {
-        data_dir: data_dir.value,
-        scratch: scratch.value,
-        storage: storage.into_iter().map(|got| got.value).collect(),
-    }
-}
-
-/// `scratch`, or `local_dir` as the fleet calls it.
-fn scratch(root: &Table, base: &Path) -> Option<Got<PathBuf>> {
-    let is_variable = |got: &Got<PathBuf>| match got.place {
-        Place::Variable { .. } => true,
-        Place::Line { .. } | Place::File { .. } | Place::Default {} => false,
-    };
-    let (scratch, local_dir) = (root.path("scratch", base), root.path("local_dir", base));
-    if let (Some(ours), Some(fleets)) = (&scratch, &local_dir)
-        && is_variable(ours) == is_variable(fleets)
-    {
-        root.reading().refuse(
-            fleets.place.clone(),
-            "local_dir",
-            format!("`local_dir` and `scratch` ({}) are two names for one thing", ours.place),
-            "expected one of them".to_owned(),
-        );
-    }
-    match (scratch, local_dir) {
-        (Some(ours), Some(fleets)) => Some(if is_variable(&fleets) { fleets } else { ours }),
-        (ours, fleets) => ours.or(fleets),
-    }
+fn porep(root: &Table) -> Porep {
+    let choices = Porep::ALL.map(|porep| (porep.name(), porep));
+    root.choice("porep", &choices).map_or(Porep::Interactive, |got| got.value)
 }
 
 fn copy_limit(root: &Table) -> Option<u64> {

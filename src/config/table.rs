@@ -96,6 +96,13 @@ impl<'r, 'a> Table<'r, 'a> {
         self.ask(key).map(|_| self.place_of(key))
     }
 
+    /// Whether the key holds a list, and no variable stands for it.
+    pub fn is_list(&self, key: &'static str) -> bool {
+        let overridden = self.reading.has_variable(&variable_of(&self.full(key)));
+        let is_list = |item: &Item| item.is_array_of_tables() || item.is_array();
+        !overridden && self.ask(key).is_some_and(is_list)
+    }
+
     /// Whether the file or a variable says anything for this key, right or wrong.
     pub fn is_given(&self, key: &'static str) -> bool {
         self.entry(key).is_some()

@@ -21,7 +21,7 @@ struct Graphics {
 
 pub fn check(config: &Config) -> Check {
     let needs = needs(config);
-    let of = |phase| (needs.of(config.sector_size, phase).gpus, phase);
+    let of = |phase| (needs.of(config.kind(), phase).gpus, phase);
     judge(Graphics {
         found: found(),
         built: cfg!(any(feature = "cuda", feature = "opencl")),

@@ -30,11 +30,11 @@ fn memory(config: &Config) -> Check {
     // Whether there are GPUs enough is a check of its own.
     let usable = Machine { gpus: u32::MAX, ..telemetry::usable(&config.machine) };
     let needs = needs(config);
-    if let Some(why) = needs.never_fits(config.sector_size, &usable) {
+    if let Some(why) = needs.never_fits(config.kind(), &usable) {
         let mend = "set another `sector_size`, or say in `[machine]` and `[[need]]` what is right";
         return Check::stop("memory", why, mend);
     }
-    let most = Phase::ALL.map(|phase| (needs.of(config.sector_size, phase).memory, phase));
+    let most = Phase::ALL.map(|phase| (needs.of(config.kind(), phase).memory, phase));
     let (most, phase) = most.into_iter().max().unwrap_or((ByteSize(0), Phase::P1));
     let has = format!("sealbox may use {}", usable.memory);
     let available = telemetry::machine().map(|machine| machine.memory_available);

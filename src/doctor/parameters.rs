@@ -2,8 +2,9 @@
 
 use super::Check;
 use crate::config::{Config, EngineConfig};
+use crate::domain::porep::Porep;
 use crate::domain::units::{ByteSize, SectorSize};
-use crate::engine::filecoin::{Found, find_parameters};
+use crate::engine::filecoin::{Found, find_parameters, find_srs};
 use crate::storage::disk;
 
 pub fn checks(config: &Config) -> Vec<Check> {
@@ -11,7 +12,9 @@ pub fn checks(config: &Config) -> Vec<Check> {
         EngineConfig::Simulated(_) => {
             vec![Check::ok("parameters", "not needed: the engine is simulated")]
         }
-        EngineConfig::Filecoin => vec![parameters(config)],
+        EngineConfig::Filecoin => {
+            std::iter::once(parameters(config)).chain(aggregation(config)).collect()
+        }
     }
 }
 
@@ -58,4 +61,26 @@ fn parameters(config: &Config) -> Check {
         ),
         Err(failure) => Check::failed(of, &failure),
     }
+}
+
+/// What non-interactive PoRep takes beside them.
+fn aggregation(config: &Config) -> Option<Check> {
+    match config.porep {
+        Porep::Interactive | Porep::Synthetic => return None,
+        Porep::NonInteractive => {}
+    }
+    let (size, of) = (config.sector_size, "aggregation key");
+    let dir = config.parameters.display();
+    Some(match find_srs(&config.parameters) {
+        Ok(true) => Check::ok(of, format!("in {dir}; its digest is compared at the start")),
+        Ok(false) if size.allows_lab_parameters() => {
+            Check::ok(of, format!("not there yet: made in {dir} at the start, in no time"))
+        }
+        Ok(false) => Check::stop(
+            of,
+            format!("that of the trusted set-up is not in {dir}: C2 cannot run without it"),
+            format!("`sealbox params fetch --sector-size {}`", size.name()),
+        ),
+        Err(failure) => Check::failed(of, &failure),
+    })
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Check, needs};
-use crate::config::Config;
+use super::{Check, Verdict, needs};
+use crate::config::{Config, RootConfig};
 use crate::domain::failure::Failure;
 use crate::domain::units::ByteSize;
 use crate::storage::disk::{DiskUsage, try_writing, usage};
@@ -35,16 +35,33 @@ impl For {
 pub fn checks(config: &Config) -> Vec<Check> {
     let size = config.sector_size;
     let needs = needs(config);
-    let scratch = needs.scratch(size);
+    let scratch = needs.scratch(config.kind());
     let stored = needs.stored(size);
-    let mut checks = Vec::new();
-    checks.extend(directory(For::Data, &config.data_dir, DATA_ROOM));
-    let room = ByteSize(scratch.0.saturating_add(config.scratch_keep_free_bytes));
-    checks.extend(directory(For::Scratch, &config.scratch, room));
-    for path in &config.storage {
-        checks.extend(directory(For::Storage, path, stored));
-    }
+    let mut checks = directory(For::Data, &config.data_dir, DATA_ROOM);
+    let of_scratch = |root: &RootConfig| {
+        directory(For::Scratch, &root.path, with(scratch, config.scratch_keeps_free(root)))
+    };
+    checks.extend(all_of(&config.scratch, of_scratch));
+    let of_storage = |root: &RootConfig| {
+        directory(For::Storage, &root.path, with(stored, root.keep_free.unwrap_or_default()))
+    };
+    checks.extend(all_of(&config.storage, of_storage));
     checks
+}
+
+fn with(need: ByteSize, keep_free: ByteSize) -> ByteSize {
+    ByteSize(need.0.saturating_add(keep_free.0))
+}
+
+/// One that cannot be used, of several of a kind, does not keep the others from their work.
+fn all_of(roots: &[RootConfig], look: impl Fn(&RootConfig) -> Vec<Check>) -> Vec<Check> {
+    let mut looked: Vec<_> = roots.iter().map(look).collect();
+    let stops = |checks: &Vec<Check>| checks.iter().any(|check| check.verdict == Verdict::Stop);
+    if !looked.iter().all(stops) {
+        let stopped = looked.iter_mut().flatten().filter(|check| check.verdict == Verdict::Stop);
+        stopped.for_each(|check| check.verdict = Verdict::Warning);
+    }
+    looked.into_iter().flatten().collect()
 }
 
 fn directory(what: For, path: &Path, need: ByteSize) -> Vec<Check> {

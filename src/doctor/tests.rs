@@ -1,8 +1,8 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::*;
-use crate::config::MachineConfig;
+use crate::config::{MachineConfig, RootConfig};
 use crate::domain::units::{ByteSize, SectorSize};
 
 fn config(dir: &Path) -> Config {
@@ -35,8 +35,9 @@ fn every_check_says_what_was_found_and_a_bad_one_what_to_do() {
 fn a_scratch_without_room_for_one_sector_stops_and_says_how_much_is_needed() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
-    config.scratch = dir.path().join("scratch");
-    fs::create_dir(&config.scratch).unwrap();
+    let scratch = dir.path().join("scratch");
+    fs::create_dir(&scratch).unwrap();
+    config.scratch = vec![RootConfig::at(scratch)];
     config.scratch_keep_free_bytes = 1 << 60;
     let checks = examine(&config);
     let scratch = of(&checks, "scratch ");
@@ -48,9 +49,13 @@ fn a_scratch_without_room_for_one_sector_stops_and_says_how_much_is_needed() {
 fn a_file_where_a_directory_should_be_stops() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
-    config.storage = vec![PathBuf::from("/dev/null")];
+    config.storage = vec![RootConfig::at("/dev/null")];
     let checks = examine(&config);
     assert_eq!(of(&checks, "storage ").verdict, Verdict::Stop);
+    // Another one goes on without it.
+    config.storage.push(RootConfig::at(dir.path()));
+    let checks = examine(&config);
+    assert_eq!(of(&checks, "storage ").verdict, Verdict::Warning);
 }
 
 #[test]

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{OrderId, SealProof, SectorNumber};
+use super::layout::Scratch;
 use super::phase::Phase;
+use super::porep::Porep;
 use super::sector::{Commit, Commitments, Data, PreCommit, Seed, StoredAt, Ticket};
 use super::units::{SectorSize, Seq, Timestamp};
 
@@ -46,6 +48,12 @@ pub enum Event {
         data: Data,
         order: OrderId,
         simulated: bool,
+        /// Lines from before there was a choice do not say it.
+        #[serde(default)]
+        porep: Porep,
+        /// The root that it is made in. None: it is from when a box had only one.
+        #[serde(default)]
+        scratch: Option<Scratch>,
     },
     TicketDrawn {
         ticket: Ticket,
@@ -173,4 +181,26 @@ pub struct Entry {
     pub seq: Seq,
     pub at: Timestamp,
     pub happened: Happened,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sector_issued_before_there_was_a_choice_is_interactive() {
+        let line = r#"{"issued":{"miner":1000,"size":"2KiB","data":"committed_capacity","order":0,"simulated":false}}"#;
+        let with = |porep: &str| line.replace("false}", &format!("false,\"porep\":\"{porep}\"}}"));
+        for (line, expected) in [
+            (line.to_owned(), Porep::Interactive),
+            (with("interactive"), Porep::Interactive),
+            (with("synthetic"), Porep::Synthetic),
+            (with("non-interactive"), Porep::NonInteractive),
+        ] {
+            match serde_json::from_str::<Event>(&line).unwrap() {
+                Event::Issued { porep, .. } => assert_eq!(porep, expected, "{line}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

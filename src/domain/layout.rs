@@ -3,9 +3,15 @@
 //! Names are those of `storage_proofs_porep` and of the storage roots that lotus-miner and Curio
 //! attach: `<root>/{sealed,cache}/s-t0<miner>-<number>`.
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{ActorId, SectorId};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::SectorSize;
 
 const SEALED: &str = "sealed";
@@ -28,10 +34,37 @@ const ARITY: u64 = 8;
 /// default (`FIL_PROOFS_ROWS_TO_DISCARD`); 2 KiB has so few rows that it leaves out one less.
 const ROWS_LEFT_OUT: u32 = 2;
 
-/// Where sectors are made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Nodes that a label is made from, in its layer and in the one before it
+/// (`storage_proofs_porep::stacked`: `BASE_DEGREE` and `EXP_DEGREE`).
+const PARENTS: u64 = 6 + 8;
+/// Synthetic challenges of a sector; a smaller one has as many as it has nodes
+/// (`stacked/vanilla/challenges.rs`: `DEFAULT_SYNTH_CHALLENGE_COUNT`).
+const SYNTHETIC_CHALLENGES: u64 = 1 << 18;
+
+/// A root that sectors are made in. A clone costs nothing: every sector names its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
 pub struct Scratch {
-    root: PathBuf,
+    /// Not a path: they are compared often, and a path is compared part by part.
+    root: Arc<OsStr>,
+}
+
+impl fmt::Display for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root().display().fmt(f)
+    }
+}
+
+impl From<PathBuf> for Scratch {
+    fn from(root: PathBuf) -> Self {
+        Self { root: root.into_os_string().into() }
+    }
+}
+
+impl From<Scratch> for PathBuf {
+    fn from(scratch: Scratch) -> Self {
+        scratch.root().to_path_buf()
+    }
 }
 
 /// Where finished sectors are kept: one `[[storage]]` path.
@@ -42,30 +75,30 @@ pub struct StorageRoot {
 
 impl Scratch {
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        root.into().into()
     }
 
     pub fn root(&self) -> &Path {
-        &self.root
+        Path::new(&*self.root)
     }
 
     /// The directories that hold all sectors' files; they are there before work starts.
     pub fn parents(&self) -> [PathBuf; 2] {
-        parents(&self.root)
+        parents(self.root())
     }
 
     /// What sectors of a size have in common.
     pub fn shared_dir(&self) -> PathBuf {
-        self.root.join(SHARED)
+        self.root().join(SHARED)
     }
 
     pub fn cache_dir(&self, id: SectorId) -> PathBuf {
-        cache_dir(&self.root, id)
+        cache_dir(self.root(), id)
     }
 
     /// The sealed replica: a file.
     pub fn replica(&self, id: SectorId) -> PathBuf {
-        replica(&self.root, id)
+        replica(self.root(), id)
     }
 }
 
@@ -164,7 +197,10 @@ pub fn is_of_sealing(name: &str) -> bool {
         || name.starts_with("sealbox-")
         || name == "p_aux"
         || name == "t_aux"
+        || name == SYNTHETIC_PROOFS
 }
+
+const SYNTHETIC_PROOFS: &str = "syn-porep-vanilla-proofs.dat";
 
 /// A file of a sector's cache directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,6 +216,8 @@ pub enum CacheFile {
     PAux,
     /// The library's notes for C1, with absolute paths in them: of no use elsewhere.
     TAux,
+    /// The answers to all challenges that a seed may choose from, with synthetic PoRep.
+    SyntheticProofs,
 }
 
 impl CacheFile {
@@ -195,6 +233,7 @@ impl CacheFile {
             Self::TreeRLast(n) => numbered("tree-r-last", n),
             Self::PAux => "p_aux".to_owned(),
             Self::TAux => "t_aux".to_owned(),
+            Self::SyntheticProofs => SYNTHETIC_PROOFS.to_owned(),
         }
     }
 
@@ -208,6 +247,7 @@ impl CacheFile {
             Self::TreeRLast(_) => Some(tree_r_last_bytes(size)),
             Self::PAux => Some(P_AUX_BYTES),
             Self::TAux => None,
+            Self::SyntheticProofs => Some(synthetic_proofs_bytes(size)),
         }
     }
 
@@ -216,7 +256,7 @@ impl CacheFile {
     pub fn is_stored(self) -> bool {
         match self {
             Self::PAux | Self::TAux | Self::TreeRLast(_) => true,
-            Self::Layer(_) | Self::TreeD | Self::TreeC(_) => false,
+            Self::Layer(_) | Self::TreeD | Self::TreeC(_) | Self::SyntheticProofs => false,
         }
     }
 
@@ -251,14 +291,56 @@ fn tree_r_last_bytes(size: SectorSize) -> u64 {
     tree_bytes(height - left_out)
 }
 
-/// The files of a complete cache, after P2.
-pub fn cache_files(size: SectorSize) -> Vec<CacheFile> {
+/// The roots of the three trees, then for each challenge: its own and its parents' indices, its path
+/// in tree-d, its and its parents' columns with their paths in tree-c, its path in tree-r-last
+/// (`stacked/vanilla/params.rs`: `SynthProofs::write`).
+fn synthetic_proofs_bytes(size: SectorSize) -> u64 {
+    let nodes = size.bytes() / NODE;
+    // Above the octrees their roots are joined, by eights and then by twos.
+    let joined = u64::from(size.tree_files());
+    let eights = joined.min(ARITY);
+    let path =
+        1 + u64::from(leaf_height(size)) * (ARITY - 1) + (eights - 1) + (joined / eights - 1);
+    let column = u64::from(size.layers()) + path;
+    let in_tree_d = 1 + u64::from(nodes.ilog2());
+    let columns = 1 + PARENTS;
+    let index: u64 = 8;
+    let challenge = columns * index + (in_tree_d + columns * column + path) * NODE;
+    3 * NODE + nodes.min(SYNTHETIC_CHALLENGES) * challenge
+}
+
+/// The files that P1 and P2 make.
+pub fn cache_files(kind: SealKind) -> Vec<CacheFile> {
+    let size = kind.size;
     let mut files = CacheFile::layers(size);
     files.push(CacheFile::TreeD);
     files.extend(CacheFile::trees_c(size));
     files.extend(CacheFile::trees_r_last(size));
     files.extend([CacheFile::PAux, CacheFile::TAux]);
+    match kind.porep {
+        Porep::Interactive | Porep::NonInteractive => {}
+        Porep::Synthetic => files.push(CacheFile::SyntheticProofs),
+    }
     files
+}
+
+/// Which of them P2 drops once it has checked what stands for them.
+pub fn dropped_with_p2(kind: SealKind) -> Vec<CacheFile> {
+    match kind.porep {
+        Porep::Interactive | Porep::NonInteractive => Vec::new(),
+        Porep::Synthetic => {
+            let mut files = CacheFile::layers(kind.size);
+            files.push(CacheFile::TreeD);
+            files.extend(CacheFile::trees_c(kind.size));
+            files
+        }
+    }
+}
+
+/// Which of them P3 finds.
+pub fn cache_files_after_p2(kind: SealKind) -> Vec<CacheFile> {
+    let dropped = dropped_with_p2(kind);
+    cache_files(kind).into_iter().filter(|file| !dropped.contains(file)).collect()
 }
 
 /// A file of a stored copy.
@@ -273,12 +355,17 @@ pub struct StoredFile {
 /// What storage keeps of a sector: the replica and what PoSt needs of the cache.
 pub fn stored_files(id: SectorId, size: SectorSize) -> Vec<StoredFile> {
     let replica = StoredFile { relative: format!("{SEALED}/{id}"), bytes: Some(size.bytes()) };
-    let cache = cache_files(size).into_iter().filter(|file| file.is_stored());
-    let cache = cache.map(|file| StoredFile {
+    let cache = stored_of_cache(size).map(|file| StoredFile {
         relative: relative_in_cache(id, &file.name(size)),
         bytes: file.bytes(size),
     });
     std::iter::once(replica).chain(cache).collect()
+}
+
+/// However it was sealed: what only the seal takes stays behind.
+fn stored_of_cache(size: SectorSize) -> impl Iterator<Item = CacheFile> {
+    let kind = SealKind::new(size, Porep::Interactive);
+    cache_files(kind).into_iter().filter(|file| file.is_stored())
 }
 
 /// A file of the sector's cache directory, from the root.
@@ -286,118 +373,26 @@ fn relative_in_cache(id: SectorId, name: &str) -> String {
     format!("{CACHE}/{id}/{name}")
 }
 
-/// What a sector holds of the scratch disk after P2: cache and replica, in bytes. By phase it is
-/// less; what is reserved has to be this much.
-pub fn scratch_bytes(size: SectorSize) -> u64 {
-    let cache: u64 = cache_files(size).into_iter().filter_map(|file| file.bytes(size)).sum();
-    cache + size.bytes()
+/// The most that a sector holds of the scratch disk, at the end of P2: cache and replica, in bytes.
+/// Until then it is less; what is reserved has to be this much.
+pub fn scratch_bytes(kind: SealKind) -> u64 {
+    with_replica(kind, cache_files(kind))
+}
+
+/// What it holds from then on.
+pub fn scratch_bytes_after_p2(kind: SealKind) -> u64 {
+    with_replica(kind, cache_files_after_p2(kind))
+}
+
+fn with_replica(kind: SealKind, cache: Vec<CacheFile>) -> u64 {
+    cache.into_iter().filter_map(|file| file.bytes(kind.size)).sum::<u64>() + kind.size.bytes()
 }
 
 /// What a finished sector holds of storage, in bytes.
 pub fn stored_bytes(size: SectorSize) -> u64 {
-    let cache = cache_files(size).into_iter().filter(|file| file.is_stored());
-    cache.filter_map(|file| file.bytes(size)).sum::<u64>() + size.bytes()
+    stored_of_cache(size).filter_map(|file| file.bytes(size)).sum::<u64>() + size.bytes()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::SectorNumber;
-
-    const MIB: u64 = 1 << 20;
-    const GIB: u64 = 1 << 30;
-
-    fn id() -> SectorId {
-        SectorId { miner: ActorId(1000), number: SectorNumber(7) }
-    }
-
-    #[test]
-    fn paths_are_those_that_lotus_and_curio_attach() {
-        let scratch = Scratch::new("/scratch");
-        assert_eq!(scratch.cache_dir(id()), Path::new("/scratch/cache/s-t01000-7"));
-        assert_eq!(scratch.replica(id()), Path::new("/scratch/sealed/s-t01000-7"));
-        let storage = StorageRoot::new("/mnt/a");
-        assert_eq!(storage.cache_dir(id()), Path::new("/mnt/a/cache/s-t01000-7"));
-        assert_eq!(storage.replica(id()), Path::new("/mnt/a/sealed/s-t01000-7"));
-        let manifest = Path::new("/mnt/a/cache/s-t01000-7/sealbox-manifest.json");
-        assert_eq!(storage.manifest(id()), manifest);
-    }
-
-    #[test]
-    fn a_part_and_a_trash_name_lie_beside_their_file() {
-        let file = Scratch::new("/s").replica(id());
-        for other in [part_of(&file), trash_of(&file)] {
-            assert_eq!(other.parent(), file.parent());
-            assert_ne!(other, file);
-        }
-        assert!(is_part(&part_of(&file)));
-        assert!(!is_part(&file));
-    }
-
-    #[test]
-    fn a_name_says_its_sector_only_as_we_write_it() {
-        assert_eq!(sector_of("s-t01000-7"), Some(id()));
-        for other in ["s-t01000-07", "s-t01000", "s-f01000-7", "s-t01000-7x", "s-t0+1000-7", ""] {
-            assert_eq!(sector_of(other), None, "{other}");
-        }
-        assert_eq!(without_suffix("s-t01000-7.sealbox-trash"), ("s-t01000-7", true));
-    }
-
-    #[test]
-    fn a_single_tree_has_no_number_in_its_name() {
-        assert_eq!(CacheFile::TreeC(0).name(SectorSize::KiB2), "sc-02-data-tree-c.dat");
-        assert_eq!(CacheFile::TreeRLast(0).name(SectorSize::MiB512), "sc-02-data-tree-r-last.dat");
-        assert_eq!(CacheFile::TreeC(7).name(SectorSize::GiB32), "sc-02-data-tree-c-7.dat");
-        assert_eq!(
-            CacheFile::TreeRLast(15).name(SectorSize::GiB64),
-            "sc-02-data-tree-r-last-15.dat"
-        );
-    }
-
-    #[test]
-    fn sizes_are_those_measured() {
-        for (size, tree_d, tree_c, tree_r_last) in [
-            (SectorSize::KiB2, 4_064, 2_336, 32),
-            (SectorSize::MiB8, 16 * MIB - 32, 9_586_976, 18_720),
-            (SectorSize::MiB512, GIB - 32, 613_566_752, 1_198_368),
-            (SectorSize::GiB32, 64 * GIB - 32, 4_908_534_048, 9_586_976),
-            (SectorSize::GiB64, 128 * GIB - 32, 4_908_534_048, 9_586_976),
-        ] {
-            assert_eq!(CacheFile::Layer(1).bytes(size), Some(size.bytes()), "{size}");
-            assert_eq!(CacheFile::TreeD.bytes(size), Some(tree_d), "{size}");
-            assert_eq!(CacheFile::TreeC(0).bytes(size), Some(tree_c), "{size}");
-            assert_eq!(CacheFile::TreeRLast(0).bytes(size), Some(tree_r_last), "{size}");
-            assert_eq!(CacheFile::PAux.bytes(size), Some(64), "{size}");
-        }
-    }
-
-    #[test]
-    fn a_32_gib_cache_is_11_layers_and_8_trees_of_14_sector_sizes() {
-        let size = SectorSize::GiB32;
-        let names: Vec<_> = cache_files(size).iter().map(|file| file.name(size)).collect();
-        assert_eq!(names.len(), 11 + 1 + 8 + 8 + 2);
-        assert_eq!(names[0], "sc-02-data-layer-1.dat");
-        assert_eq!(names[10], "sc-02-data-layer-11.dat");
-        let cache = scratch_bytes(size) - size.bytes();
-        let multiple = cache as f64 / size.bytes() as f64;
-        assert!((14.1..14.2).contains(&multiple), "{multiple}");
-    }
-
-    #[test]
-    fn storage_keeps_the_replica_what_post_needs_and_nothing_else() {
-        let files = stored_files(id(), SectorSize::KiB2);
-        let files: Vec<_> = files.iter().map(|f| (f.relative.as_str(), f.bytes)).collect();
-        let expected = [
-            ("sealed/s-t01000-7", Some(2_048)),
-            ("cache/s-t01000-7/sc-02-data-tree-r-last.dat", Some(32)),
-            ("cache/s-t01000-7/p_aux", Some(64)),
-            ("cache/s-t01000-7/t_aux", None),
-        ];
-        assert_eq!(files, expected);
-        for size in SectorSize::ALL {
-            let files = stored_files(id(), size);
-            assert_eq!(files.len(), 3 + size.tree_files() as usize, "{size}");
-            assert_eq!(files.iter().filter_map(|f| f.bytes).sum::<u64>(), stored_bytes(size));
-        }
-    }
-}
+#[path = "layout_tests.rs"]
+mod tests;

@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod event;
 pub mod failure;
+pub mod forecast;
 pub mod ids;
 pub mod isolation;
 pub mod layout;
@@ -14,6 +15,7 @@ pub mod phase;
 pub mod pipeline;
 #[cfg(test)]
 pub mod planted;
+pub mod porep;
 pub mod progress;
 pub mod sector;
 pub mod task;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::layout::{self, CacheFile};
 use super::phase::Phase;
+use super::porep::{Porep, SealKind};
 use super::units::{ByteSize, SectorSize};
 
 const MIB: u64 = 1 << 20;
@@ -42,6 +43,15 @@ impl Need {
     const NOTHING: Self = Self { memory: ByteSize(0), cores: Cores::Own(0), gpus: 0 };
 }
 
+/// What a sector holds of the scratch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Hold {
+    /// At any time.
+    most: ByteSize,
+    /// From the end of P2 on.
+    after_p2: ByteSize,
+}
+
 /// What the box may use of the machine: what it has, less what is reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Machine {
@@ -50,11 +60,11 @@ pub struct Machine {
     pub gpus: u32,
 }
 
-/// The needs of every phase and size. The default is none at all.
+/// The needs of every phase and kind of sector. The default is none at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
-    tasks: BTreeMap<(SectorSize, Phase), Need>,
-    scratch: BTreeMap<SectorSize, ByteSize>,
+    tasks: BTreeMap<(SealKind, Phase), Need>,
+    scratch: BTreeMap<SealKind, Hold>,
     /// What of that is a link, once another sector has made it.
     shared: BTreeMap<SectorSize, ByteSize>,
     stored: BTreeMap<SectorSize, ByteSize>,
@@ -63,15 +73,19 @@ pub struct Needs {
 impl Needs {
     /// Of the real engine.
     pub fn real() -> Self {
-        let tasks = SectorSize::ALL.into_iter().flat_map(|size| {
-            Phase::ALL.into_iter().map(move |phase| ((size, phase), real(size, phase)))
+        let tasks = SealKind::all().flat_map(|kind| {
+            Phase::ALL.into_iter().map(move |phase| ((kind, phase), real(kind, phase)))
         });
-        let scratch = |size| (size, ByteSize(layout::scratch_bytes(size)));
+        let scratch = |kind| {
+            let most = ByteSize(layout::scratch_bytes(kind));
+            let after_p2 = ByteSize(layout::scratch_bytes_after_p2(kind));
+            (kind, Hold { most, after_p2 })
+        };
         let tree_d = |size| (size, ByteSize(CacheFile::TreeD.bytes(size).unwrap_or(0)));
         let stored = |size| (size, ByteSize(layout::stored_bytes(size) + BESIDE_A_COPY));
         Self {
             tasks: tasks.collect(),
-            scratch: SectorSize::ALL.map(scratch).into(),
+            scratch: SealKind::all().map(scratch).collect(),
             shared: SectorSize::ALL.map(tree_d).into(),
             stored: SectorSize::ALL.map(stored).into(),
         }
@@ -79,23 +93,38 @@ impl Needs {
 
     /// Of the simulated engine: it sleeps, and leaves marks on the scratch.
     pub fn simulated() -> Self {
-        let each: BTreeMap<_, _> = SectorSize::ALL.map(|size| (size, SIMULATED_SECTOR)).into();
-        let (tasks, shared) = (BTreeMap::new(), BTreeMap::new());
-        Self { tasks, scratch: each.clone(), shared, stored: each }
+        let hold = |porep| match porep {
+            Porep::Interactive | Porep::NonInteractive => {
+                Hold { most: SIMULATED_SECTOR, after_p2: SIMULATED_SECTOR }
+            }
+            Porep::Synthetic => {
+                Hold { most: SIMULATED_SECTOR, after_p2: ByteSize(SIMULATED_SECTOR.0 / 2) }
+            }
+        };
+        let scratch = SealKind::all().map(|kind| (kind, hold(kind.porep))).collect();
+        let stored = SectorSize::ALL.map(|size| (size, SIMULATED_SECTOR)).into();
+        Self { tasks: BTreeMap::new(), scratch, shared: BTreeMap::new(), stored }
     }
 
-    /// Replaces one row by what this box's operator knows better.
+    /// Replaces one row, for every kind of PoRep, by what this box's operator knows better.
     pub fn set(&mut self, size: SectorSize, phase: Phase, need: Need) {
-        self.tasks.insert((size, phase), need);
+        for porep in Porep::ALL {
+            self.tasks.insert((SealKind { size, porep }, phase), need);
+        }
     }
 
-    pub fn of(&self, size: SectorSize, phase: Phase) -> Need {
-        self.tasks.get(&(size, phase)).copied().unwrap_or(Need::NOTHING)
+    pub fn of(&self, kind: SealKind, phase: Phase) -> Need {
+        self.tasks.get(&(kind, phase)).copied().unwrap_or(Need::NOTHING)
     }
 
     /// The most that a sector holds of the scratch at any time.
-    pub fn scratch(&self, size: SectorSize) -> ByteSize {
-        self.scratch.get(&size).copied().unwrap_or_default()
+    pub fn scratch(&self, kind: SealKind) -> ByteSize {
+        self.scratch.get(&kind).copied().unwrap_or_default().most
+    }
+
+    /// What it holds from the end of P2 on.
+    pub fn scratch_after_p2(&self, kind: SealKind) -> ByteSize {
+        self.scratch.get(&kind).copied().unwrap_or_default().after_p2
     }
 
     /// What of that it need not hold itself once the shared files of its size are there.
@@ -108,10 +137,11 @@ impl Needs {
         self.stored.get(&size).copied().unwrap_or_default()
     }
 
-    /// Why a sector of this size could never be finished on this machine, however long it waits.
-    pub fn never_fits(&self, size: SectorSize, machine: &Machine) -> Option<String> {
+    /// Why a sector of this kind could never be finished on this machine, however long it waits.
+    pub fn never_fits(&self, kind: SealKind, machine: &Machine) -> Option<String> {
         Phase::ALL.into_iter().find_map(|phase| {
-            let Need { memory, cores, gpus } = self.of(size, phase);
+            let Need { memory, cores, gpus } = self.of(kind, phase);
+            let size = kind.size;
             let task = format!("{phase} of a {size} sector needs");
             if memory > machine.memory {
                 let has = machine.memory;
@@ -135,7 +165,39 @@ impl Needs {
 /// at 2 KiB, 3.3 GB at 8 MiB; 512 MiB is not measured, and taken as between). 32 and 64 GiB: what
 /// lotus plans with (`storage/sealer/storiface/resources.go`: for C2 `MinMemory` and
 /// `BaseMinMemory` together).
-fn real(size: SectorSize, phase: Phase) -> Need {
+fn real(kind: SealKind, phase: Phase) -> Need {
+    let need = usual(kind.size, phase);
+    let memory = match (kind.porep, phase) {
+        (Porep::Synthetic, Phase::P2) => need.memory.max(all_answers(kind.size)),
+        (Porep::NonInteractive, Phase::P4) => need.memory.max(snarks_at_a_time(kind.size)),
+        (Porep::Interactive | Porep::Synthetic | Porep::NonInteractive, _) => need.memory,
+    };
+    Need { memory, ..need }
+}
+
+/// The library holds all synthetic proofs in memory before it writes them. Worked out: the file's
+/// bytes, the labelling proofs that are not in it (a hash for each of 37 parents a layer), and a
+/// fifth for what the allocator adds.
+fn all_answers(size: SectorSize) -> ByteSize {
+    let file = CacheFile::SyntheticProofs.bytes(size).unwrap_or(0);
+    let challenges = (size.bytes() / 32).min(1 << 18);
+    let labels = challenges * u64::from(size.layers()) * 37 * 32;
+    ByteSize((file + labels) / 5 * 6)
+}
+
+/// The library proves ten partitions at a time, and 2 KiB to 512 MiB have thirteen in place of one.
+/// Not measured: what one takes, and for each further one what its circuit may hold.
+fn snarks_at_a_time(size: SectorSize) -> ByteSize {
+    match size {
+        SectorSize::KiB2 => ByteSize(8 * GIB),
+        SectorSize::MiB8 => ByteSize(12 * GIB),
+        SectorSize::MiB512 => ByteSize(16 * GIB),
+        // Ten there too, as ever.
+        SectorSize::GiB32 | SectorSize::GiB64 => ByteSize(0),
+    }
+}
+
+fn usual(size: SectorSize, phase: Phase) -> Need {
     let need = |bytes, cores| Need { memory: ByteSize(bytes), cores, gpus: 0 };
     let own = |bytes, cores| need(bytes, Cores::Own(cores));
     let pool = |bytes| need(bytes, Cores::Pool);
@@ -174,6 +236,10 @@ fn real(size: SectorSize, phase: Phase) -> Need {
 mod tests {
     use super::*;
 
+    fn kind(size: SectorSize) -> SealKind {
+        SealKind::new(size, Porep::Interactive)
+    }
+
     fn machine(memory_gib: u64, cores: u32) -> Machine {
         Machine { memory: ByteSize(memory_gib * GIB), cores, gpus: 0 }
     }
@@ -181,14 +247,15 @@ mod tests {
     #[test]
     fn a_64_gib_sector_never_fits_a_64_gib_box_and_the_shortfall_is_named() {
         let needs = Needs::real();
-        let why = needs.never_fits(SectorSize::GiB64, &machine(62, 16)).expect("it cannot fit");
+        let why =
+            needs.never_fits(kind(SectorSize::GiB64), &machine(62, 16)).expect("it cannot fit");
         assert_eq!(
             why,
             "P1 of a 64 GiB sector needs 128 GiB of memory, and sealbox may use \
              62 GiB here"
         );
-        assert_eq!(needs.never_fits(SectorSize::GiB32, &machine(128, 16)), None);
-        assert_eq!(needs.never_fits(SectorSize::KiB2, &machine(3, 1)), None);
+        assert_eq!(needs.never_fits(kind(SectorSize::GiB32), &machine(128, 16)), None);
+        assert_eq!(needs.never_fits(kind(SectorSize::KiB2), &machine(3, 1)), None);
     }
 
     #[test]
@@ -196,15 +263,19 @@ mod tests {
         let mut needs = Needs::real();
         let gpu = Need { memory: ByteSize(GIB), cores: Cores::Own(6), gpus: 1 };
         needs.set(SectorSize::GiB32, Phase::P4, gpu);
-        assert_eq!(needs.of(SectorSize::GiB32, Phase::P4), gpu);
-        let why = needs.never_fits(SectorSize::GiB32, &machine(512, 64)).expect("no GPU is there");
+        assert_eq!(needs.of(kind(SectorSize::GiB32), Phase::P4), gpu);
+        let why =
+            needs.never_fits(kind(SectorSize::GiB32), &machine(512, 64)).expect("no GPU is there");
         assert!(why.contains("needs 1 GPUs, and sealbox may use 0"), "{why}");
     }
 
     #[test]
     fn a_sector_takes_of_the_scratch_what_the_layout_says() {
         let needs = Needs::real();
-        assert_eq!(needs.scratch(SectorSize::GiB32).0, layout::scratch_bytes(SectorSize::GiB32));
-        assert_eq!(Needs::simulated().scratch(SectorSize::GiB64), SIMULATED_SECTOR);
+        for kind in SealKind::all() {
+            assert_eq!(needs.scratch(kind).0, layout::scratch_bytes(kind));
+            assert_eq!(needs.scratch_after_p2(kind).0, layout::scratch_bytes_after_p2(kind));
+        }
+        assert_eq!(Needs::simulated().scratch(kind(SectorSize::GiB64)), SIMULATED_SECTOR);
     }
 }

@@ -36,10 +36,16 @@ pub enum Bug {
     ErrandOutlivesItsNeed,
     /// `admission::intake` takes the free scratch for its own, whatever is reserved of it.
     ReservesNothing,
+    /// `admission::Sites` reserves all in the first root, wherever a sector is made.
+    ReservesElsewhere,
+    /// `admission::Left` starts work in a root that is known to be away.
+    AwayForgotten,
     /// P6 deletes without looking at the stored copy.
     CleansBeforeProof,
     /// P6 deletes before the deletion is on record.
     DeletesBeforeRecord,
+    /// P2 drops the layers before anything stands for them.
+    DropsUnanswered,
     /// `Core::new` leaves the damaged finished sectors out.
     DamageForgotten,
     /// `pipeline::checked` keeps the fault of a copy that is proven again.
@@ -55,7 +61,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -71,8 +77,11 @@ impl Bug {
         Self::AnswersBeforeCommit,
         Self::ErrandOutlivesItsNeed,
         Self::ReservesNothing,
+        Self::ReservesElsewhere,
+        Self::AwayForgotten,
         Self::CleansBeforeProof,
         Self::DeletesBeforeRecord,
+        Self::DropsUnanswered,
         Self::DamageForgotten,
         Self::DamageStays,
         Self::IssuesByNumber,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ids::{Bytes32, CommD, CommR, OrderId, SealProof, SectorId};
+use super::layout::Scratch;
 use super::phase::{PerPhase, Phase};
+use super::porep::{Porep, SealKind};
 use super::units::{Epoch, SectorSize, Seq, Timestamp};
 
 /// What a sector holds. Data sectors come later; the shape allows them.
@@ -25,7 +27,8 @@ pub struct Ticket {
     pub value: Bytes32,
 }
 
-/// Interactive randomness, drawn after the pre-commit: decides what P3 is challenged on.
+/// Interactive randomness, drawn after the pre-commit: decides what P3 is challenged on. There is
+/// none with non-interactive PoRep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed {
     pub epoch: Epoch,
@@ -104,12 +107,29 @@ pub struct Replica {
     pub commitments: Commitments,
 }
 
-/// Known after the seed was drawn.
+/// Known once it is clear what P3 is challenged on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenge {
     pub replica: Replica,
+    /// None with non-interactive PoRep: the challenges follow from the replica.
+    pub drawn: Option<Drawn>,
+}
+
+/// What was asked of the chain before P3, and what it drew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drawn {
     pub pre_commit: PreCommit,
     pub seed: Seed,
+}
+
+impl Challenge {
+    pub fn seed(&self) -> Option<Seed> {
+        self.drawn.as_ref().map(|drawn| drawn.seed)
+    }
+
+    pub fn pre_commit(&self) -> Option<&PreCommit> {
+        self.drawn.as_ref().map(|drawn| &drawn.pre_commit)
+    }
 }
 
 /// Known once the proof is on chain and the copy is in storage.
@@ -314,7 +334,7 @@ impl Stage {
     pub fn pre_commit(&self) -> Option<&PreCommit> {
         match self {
             Self::WaitSeed { pre_commit, .. } => Some(pre_commit),
-            other => other.challenge().map(|challenge| &challenge.pre_commit),
+            other => other.challenge().and_then(Challenge::pre_commit),
         }
     }
 
@@ -392,6 +412,10 @@ pub struct Sector {
     pub order: OrderId,
     /// Made by the simulated engine: no sector at all.
     pub simulated: bool,
+    pub porep: Porep,
+    /// The root that it is made in, from its first event to its last. None: it is from when a box
+    /// had only one.
+    pub scratch: Option<Scratch>,
     pub created: Timestamp,
     pub updated: Timestamp,
     /// The last event of its history.
@@ -404,4 +428,16 @@ pub struct Sector {
     /// P6 has begun to delete: the stored copy may be the only whole one.
     pub cleaning_begun: bool,
     pub tasks: PerPhase<TaskRecord>,
+}
+
+impl Sector {
+    pub fn kind(&self) -> SealKind {
+        SealKind::new(self.size, self.porep)
+    }
+
+    /// Whether P2 is behind it, so that what is dropped with it takes no more room. It stays so
+    /// when the sector is given up later.
+    pub fn is_replicated(&self) -> bool {
+        self.tasks[Phase::P2].done.is_some()
+    }
 }

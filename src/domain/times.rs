@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::phase::Phase;
+use super::porep::{Porep, SealKind};
 use super::sector::{Cleaning, Copying, Sector, Snark, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 
@@ -79,16 +80,16 @@ impl Spread {
     }
 }
 
-/// What each step usually takes here, by sector size.
+/// What each step usually takes here, by size and kind of PoRep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usual {
-    samples: BTreeMap<(SectorSize, Step), VecDeque<Duration>>,
+    samples: BTreeMap<(SealKind, Step), VecDeque<Duration>>,
 }
 
 impl Usual {
     /// Takes note of a duration.
-    pub fn learn(&mut self, size: SectorSize, step: Step, took: Duration) {
-        let samples = self.samples.entry((size, step)).or_default();
+    pub fn learn(&mut self, kind: SealKind, step: Step, took: Duration) {
+        let samples = self.samples.entry((kind, step)).or_default();
         if samples.len() == SAMPLES {
             samples.pop_front();
         }
@@ -99,23 +100,23 @@ impl Usual {
     pub fn learn_all(&mut self, sector: &Sector) {
         for step in Step::ALL {
             if let Some(took) = took(sector, step) {
-                self.learn(sector.size, step, took);
+                self.learn(sector.kind(), step, took);
             }
         }
     }
 
     /// None while too little of it was seen.
-    pub fn of(&self, size: SectorSize, step: Step) -> Option<Spread> {
-        let samples = self.samples.get(&(size, step)).filter(|some| some.len() >= BASIS)?;
+    pub fn of(&self, kind: SealKind, step: Step) -> Option<Spread> {
+        let samples = self.samples.get(&(kind, step)).filter(|some| some.len() >= BASIS)?;
         let mut sorted: Vec<_> = samples.iter().copied().collect();
         sorted.sort_unstable();
         let at = |quarters: usize| sorted[(sorted.len() - 1) * quarters / 4];
         Some(Spread { low: at(1), median: at(2), high: at(3) })
     }
 
-    /// What is usual, for all sizes and steps of which enough was seen.
-    pub fn all(&self) -> impl Iterator<Item = (SectorSize, Step, Spread)> + '_ {
-        self.samples.keys().filter_map(|&(size, step)| Some((size, step, self.of(size, step)?)))
+    /// What is usual, for all kinds and steps of which enough was seen.
+    pub fn all(&self) -> impl Iterator<Item = (SealKind, Step, Spread)> + '_ {
+        self.samples.keys().filter_map(|&(kind, step)| Some((kind, step, self.of(kind, step)?)))
     }
 
     /// What the sector may still take until it is finished, by what is usual, if nothing of it
@@ -125,7 +126,11 @@ impl Usual {
         if sector.giving_up.is_some() || sector.failures().next().is_some() {
             return None;
         }
-        let whole = |step| self.of(sector.size, step);
+        let whole = |step| self.of(sector.kind(), step);
+        let seed = match sector.porep {
+            Porep::Interactive | Porep::Synthetic => Some(Step::Seed),
+            Porep::NonInteractive => None,
+        };
         let work = |phase, work: &Work| {
             let usual = whole(Step::Phase(phase))?;
             Some(match work {
@@ -138,7 +143,8 @@ impl Usual {
             let rest = Step::ALL.into_iter().skip_while(move |step| *step != first);
             let rest = rest.filter(|step| match step {
                 Step::Phase(Phase::P4 | Phase::P5) => false,
-                Step::Phase(Phase::P1 | Phase::P2 | Phase::P3 | Phase::P6) | Step::Seed => true,
+                Step::Phase(Phase::P1 | Phase::P2 | Phase::P3 | Phase::P6) => true,
+                Step::Seed => seed.is_some(),
             });
             let mut left = Spread::default();
             for step in rest {
@@ -154,7 +160,8 @@ impl Usual {
                 Some(work(Phase::P1, own)?.then(from(Step::Phase(Phase::P2))?).then(both()?))
             }
             Stage::P2 { work: own, .. } => {
-                Some(work(Phase::P2, own)?.then(from(Step::Seed)?).then(both()?))
+                let next = seed.unwrap_or(Step::Phase(Phase::P3));
+                Some(work(Phase::P2, own)?.then(from(next)?).then(both()?))
             }
             Stage::PreCommitting { .. } | Stage::WaitSeed { .. } => {
                 let since = sector.tasks[Phase::P2].done.unwrap_or(now);
@@ -195,6 +202,7 @@ pub fn took(sector: &Sector, step: Step) -> Option<Duration> {
             (record.attempts == 1).then(|| to.since(from))
         }
         Step::Seed => {
+            sector.stage.challenge()?.drawn.as_ref()?;
             let from = sector.tasks[Phase::P2].done?;
             sector.tasks[Phase::P3].created.map(|to| to.since(from))
         }
@@ -249,6 +257,17 @@ impl Throughput {
     pub fn last(&self, time: Duration, now: Timestamp) -> (Amount, Option<Timestamp>) {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.from(Timestamp(now.0.saturating_sub(ms)), now)
+    }
+
+    /// In the time up to now: the minute of the first that was finished, and what was after it.
+    pub fn since_first_of(&self, time: Duration, now: Timestamp) -> Option<(Timestamp, Amount)> {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let from = now.0.saturating_sub(ms).div_ceil(MINUTE_MS);
+        let mut minutes = self.minutes.range(from..=now.0 / MINUTE_MS);
+        let (first, _) = minutes.next()?;
+        let mut rest = Amount::default();
+        minutes.for_each(|(_, one)| rest.add(*one));
+        Some((Timestamp(first * MINUTE_MS), rest))
     }
 
     /// As [`Throughput::last`], since midnight UTC.

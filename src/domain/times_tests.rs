@@ -10,6 +10,10 @@ const SIZE: SectorSize = SectorSize::GiB32;
 const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
 const B: Bytes32 = Bytes32([3; 32]);
 
+fn of(size: SectorSize) -> SealKind {
+    SealKind::new(size, Porep::Interactive)
+}
+
 fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
@@ -28,6 +32,8 @@ impl Way {
             data: Data::CommittedCapacity,
             order: OrderId(0),
             simulated: false,
+            porep: Porep::Interactive,
+            scratch: None,
         };
         let stamp = Stamp { seq: Seq(1), at: BEGIN };
         let (sector, _) = fold(None, SectorNumber(0), stamp, &issued).unwrap();
@@ -86,7 +92,7 @@ impl Way {
 fn usual() -> Usual {
     let mut usual = Usual::default();
     for (step, took) in Step::ALL.into_iter().zip([200, 20, 75, 1, 30, 10, 2]) {
-        (0..BASIS).for_each(|_| usual.learn(SIZE, step, minutes(took)));
+        (0..BASIS).for_each(|_| usual.learn(of(SIZE), step, minutes(took)));
     }
     usual
 }
@@ -95,24 +101,24 @@ fn usual() -> Usual {
 fn the_middle_and_the_quartiles_are_of_the_newest_durations_only() {
     let mut usual = Usual::default();
     let step = Step::Phase(Phase::P1);
-    let of = |usual: &Usual| usual.of(SIZE, step);
-    (0..SAMPLES).for_each(|_| usual.learn(SIZE, step, minutes(10_000)));
-    (0..SAMPLES as u64).rev().for_each(|took| usual.learn(SIZE, step, minutes(took)));
+    let now = |usual: &Usual| usual.of(of(SIZE), step);
+    (0..SAMPLES).for_each(|_| usual.learn(of(SIZE), step, minutes(10_000)));
+    (0..SAMPLES as u64).rev().for_each(|took| usual.learn(of(SIZE), step, minutes(took)));
     let expected = Spread { low: minutes(25), median: minutes(50), high: minutes(75) };
-    assert_eq!(of(&usual), Some(expected));
+    assert_eq!(now(&usual), Some(expected));
     assert_eq!(usual.samples.values().map(VecDeque::len).sum::<usize>(), SAMPLES);
-    assert_eq!(usual.of(SectorSize::KiB2, step), None);
+    assert_eq!(usual.of(of(SectorSize::KiB2), step), None);
 }
 
 #[test]
 fn nothing_is_usual_before_it_was_seen_a_few_times() {
     let mut usual = Usual::default();
     let step = Step::Phase(Phase::P1);
-    (1..BASIS).for_each(|_| usual.learn(SIZE, step, minutes(1)));
-    assert_eq!(usual.of(SIZE, step), None);
+    (1..BASIS).for_each(|_| usual.learn(of(SIZE), step, minutes(1)));
+    assert_eq!(usual.of(of(SIZE), step), None);
     assert_eq!(Way::begin().left(&usual), None);
-    usual.learn(SIZE, step, minutes(1));
-    assert!(usual.of(SIZE, step).is_some());
+    usual.learn(of(SIZE), step, minutes(1));
+    assert!(usual.of(of(SIZE), step).is_some());
     assert_eq!(Way::begin().left(&usual), None, "the other steps have no basis yet");
 }
 
@@ -162,7 +168,7 @@ fn a_step_that_takes_longer_than_usual_leaves_nothing_and_never_less() {
 fn the_spread_of_what_is_left_is_that_of_its_steps() {
     let mut usual = usual();
     for took in [100, 200, 300, 400, 500] {
-        usual.learn(SIZE, Step::Phase(Phase::P1), minutes(took));
+        usual.learn(of(SIZE), Step::Phase(Phase::P1), minutes(took));
     }
     let left = usual.left(&Way::begin().sector, BEGIN).unwrap();
     let rest = minutes(20 + 75 + 1 + 30 + 2);

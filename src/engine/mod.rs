@@ -15,9 +15,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::failure::Failure;
-use crate::domain::ids::{CommR, SealProof, SectorId};
+use crate::domain::ids::{Bytes32, CommR, SealProof, SectorId};
 use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{SectorSize, Timestamp};
@@ -28,6 +29,7 @@ use crate::stop::Stop;
 pub struct Job {
     pub id: SectorId,
     pub size: SectorSize,
+    pub porep: Porep,
     pub data: Data,
     /// The sector's cache directory on scratch; it exists.
     pub cache: PathBuf,
@@ -50,14 +52,34 @@ pub struct StoredCopy {
     pub replica: PathBuf,
 }
 
+impl Job {
+    pub fn kind(&self) -> SealKind {
+        SealKind::new(self.size, self.porep)
+    }
+}
+
 /// All that a seal proof is checked against.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SealStatement {
     pub id: SectorId,
     pub size: SectorSize,
+    pub porep: Porep,
     pub ticket: Ticket,
-    pub seed: Seed,
+    /// None with non-interactive PoRep.
+    pub seed: Option<Seed>,
     pub commitments: Commitments,
+}
+
+impl SealStatement {
+    pub fn kind(&self) -> SealKind {
+        SealKind::new(self.size, self.porep)
+    }
+
+    /// The seed as the proofs library takes it. Where there is none it uses none, and C2 refuses
+    /// zeros all the same (`filecoin_proofs::seal_commit_phase2_circuit_proofs`): any other value.
+    pub fn seed_value(&self) -> Bytes32 {
+        self.seed.map_or(Bytes32([1; 32]), |seed| seed.value)
+    }
 }
 
 /// One attempt at a phase is one call. Every call may be made again after it was interrupted at
@@ -78,7 +100,10 @@ pub trait Engine: Send + Sync + 'static {
     fn label(&self, job: &Job, ticket: &Ticket, tell: Tell<'_>) -> Result<(), Failure>;
 
     /// P2. Builds the trees and encodes the replica, always from one made anew from the sector's
-    /// data. Checks the result with C1 under random seeds before it returns.
+    /// data. Checks the result with C1 under random seeds before it returns. With synthetic PoRep
+    /// the files that [`layout::dropped_with_p2`](crate::domain::layout::dropped_with_p2) names are
+    /// not needed any more then: the caller drops them. A call that finds that an earlier one came
+    /// so far checks what is left, and builds nothing.
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure>;
 
     /// P3. Writes the vanilla proofs for this seed; they have been verified.
@@ -101,7 +126,7 @@ pub trait Engine: Send + Sync + 'static {
     }
 
     /// The registered proof's name, as in `StackedDrg2KiBV1_1`.
-    fn seal_proof_name(&self, size: SectorSize) -> &'static str;
+    fn seal_proof_name(&self, kind: SealKind) -> &'static str;
 
     /// Where the Groth parameters for this size stand. Cheap.
     fn parameters(&self) -> ParametersState;

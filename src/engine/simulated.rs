@@ -18,8 +18,9 @@ use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy}
 use crate::config::{SimulatedConfig, SimulatedFailure, SimulatedSizes};
 use crate::domain::failure::Failure;
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorId, SectorNumber};
-use crate::domain::layout::CacheFile;
+use crate::domain::layout::{CacheFile, cache_files_after_p2};
 use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
@@ -96,6 +97,10 @@ impl SimulatedEngine {
         self.cached(job.id, job.size, file, value).write(&job.cache.join(file.name(job.size)))
     }
 
+    fn check(&self, job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failure> {
+        self.cached(job.id, job.size, file, value).check(&job.cache.join(file.name(job.size)))
+    }
+
     fn cached(&self, id: SectorId, size: SectorSize, file: CacheFile, value: &Bytes32) -> Marked {
         Marked::new(id, &file.name(size), value, self.config.sizes.of(file.bytes(size)))
     }
@@ -139,6 +144,8 @@ impl Engine for SimulatedEngine {
     }
 
     fn label(&self, job: &Job, ticket: &Ticket, tell: Tell<'_>) -> Result<(), Failure> {
+        // What an earlier P2 ended with does not hold for other layers.
+        files::remove_if_there(&job.cache.join(CacheFile::SyntheticProofs.name(job.size)))?;
         self.act_by_layers(job, tell)?;
         let mut made = CacheFile::layers(job.size);
         made.push(CacheFile::TreeD);
@@ -147,25 +154,47 @@ impl Engine for SimulatedEngine {
     }
 
     fn replicate(&self, job: &Job, ticket: &Ticket) -> Result<Commitments, Failure> {
-        for layer in CacheFile::layers(job.size) {
-            self.cached(job.id, job.size, layer, &ticket.value)
-                .check(&job.cache.join(layer.name(job.size)))?;
-        }
-        self.act(Phase::P2, job.id)?;
         let commitments = commitments_of(job, ticket);
         let comm_r = commitments.comm_r.0;
+        // An earlier attempt may have come to its end, and some of the layers be dropped by now.
+        if job.porep == Porep::Synthetic
+            && self.check(job, CacheFile::SyntheticProofs, &comm_r).is_ok()
+        {
+            return Ok(commitments);
+        }
+        for layer in CacheFile::layers(job.size) {
+            self.check(job, layer, &ticket.value)?;
+        }
+        self.act(Phase::P2, job.id)?;
         let mut made = CacheFile::trees_c(job.size);
         made.extend(CacheFile::trees_r_last(job.size));
         made.extend([CacheFile::TAux, CacheFile::PAux]);
         made.into_iter().try_for_each(|file| self.write(job, file, &comm_r))?;
         self.replica(job.id, job.size, &comm_r).write(&job.replica)?;
+        // Last: it says that the rest is there.
+        match job.porep {
+            Porep::Interactive | Porep::NonInteractive => {}
+            Porep::Synthetic => self.write(job, CacheFile::SyntheticProofs, &comm_r)?,
+        }
         files::sync_directory(&job.cache)?;
         files::sync_directory(files::parent(&job.replica))?;
         Ok(commitments)
     }
 
     fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure> {
-        self.replica(job.id, job.size, &statement.commitments.comm_r.0).check(&job.replica)?;
+        let comm_r = &statement.commitments.comm_r.0;
+        self.replica(job.id, job.size, comm_r).check(&job.replica)?;
+        for file in cache_files_after_p2(job.kind()) {
+            let value = match file {
+                CacheFile::Layer(_) | CacheFile::TreeD => &statement.ticket.value,
+                CacheFile::TreeC(_)
+                | CacheFile::TreeRLast(_)
+                | CacheFile::PAux
+                | CacheFile::TAux
+                | CacheFile::SyntheticProofs => comm_r,
+            };
+            self.check(job, file, value)?;
+        }
         self.act(Phase::P3, job.id)?;
         vanilla(statement).write(&job.cache.join(VANILLA))?;
         files::sync_directory(&job.cache)
@@ -196,8 +225,8 @@ impl Engine for SimulatedEngine {
         self.strike(phase, sector)
     }
 
-    fn seal_proof_name(&self, size: SectorSize) -> &'static str {
-        match size {
+    fn seal_proof_name(&self, kind: SealKind) -> &'static str {
+        match kind.size {
             SectorSize::KiB2 => "SIMULATED-2KiB",
             SectorSize::MiB8 => "SIMULATED-8MiB",
             SectorSize::MiB512 => "SIMULATED-512MiB",
@@ -213,13 +242,20 @@ impl Engine for SimulatedEngine {
 
 /// P3's output has no one size.
 fn vanilla(statement: &SealStatement) -> Marked {
-    Marked::new(statement.id, VANILLA, &statement.seed.value, None)
+    Marked::new(statement.id, VANILLA, &statement.seed_value(), None)
 }
 
 fn commitments_of(job: &Job, ticket: &Ticket) -> Commitments {
     let value = |of: &str| {
         let mut hasher = blake3::Hasher::new_derive_key("sealbox simulated commitment");
         hasher.update(format!("{of} {} {} {}", job.id, job.size.name(), ticket.value).as_bytes());
+        match job.porep {
+            // As it was before there was a choice.
+            Porep::Interactive => {}
+            Porep::Synthetic | Porep::NonInteractive => {
+                hasher.update(job.porep.name().as_bytes());
+            }
+        }
         Bytes32(*hasher.finalize().as_bytes())
     };
     Commitments { comm_d: CommD(value("comm_d")), comm_r: CommR(value("comm_r")) }
@@ -227,10 +263,11 @@ fn commitments_of(job: &Job, ticket: &Ticket) -> Commitments {
 
 /// 41 bytes, where a real proof has 192 a partition.
 fn proof_of(statement: &SealStatement) -> SealProof {
-    let SealStatement { id, size, ticket, seed, commitments } = statement;
+    // The kind of PoRep is in comm_r.
+    let SealStatement { id, size, porep: _, ticket, seed: _, commitments } = statement;
     let Commitments { comm_d, comm_r } = commitments;
     let mut hasher = blake3::Hasher::new_derive_key("sealbox simulated proof");
-    let (ticket, seed) = (ticket.value, seed.value);
+    let (ticket, seed) = (ticket.value, statement.seed_value());
     let size = size.name();
     hasher.update(format!("{id} {size} {ticket} {seed} {} {}", comm_d.0, comm_r.0).as_bytes());
     SealProof([MARK, hasher.finalize().as_bytes()].concat())

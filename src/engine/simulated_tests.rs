@@ -14,6 +14,7 @@ fn job(dir: &Path, number: u64, size: SectorSize) -> Job {
     Job {
         id: SectorId { miner: ActorId(1000), number: SectorNumber(number) },
         size,
+        porep: Porep::Interactive,
         data: Data::CommittedCapacity,
         cache: dir.to_path_buf(),
         shared: dir.join("shared"),
@@ -28,7 +29,8 @@ fn ticket() -> Ticket {
 
 fn statement(job: &Job, commitments: Commitments) -> SealStatement {
     let seed = Seed { epoch: Epoch(9), value: Bytes32([2; 32]) };
-    SealStatement { id: job.id, size: job.size, ticket: ticket(), seed, commitments }
+    let (id, size, porep) = (job.id, job.size, job.porep);
+    SealStatement { id, size, porep, ticket: ticket(), seed: Some(seed), commitments }
 }
 
 fn failing(rule: SimulatedFailure) -> SimulatedEngine {
@@ -80,11 +82,11 @@ fn with_real_sizes_every_file_of_the_layout_is_there_as_long_as_a_real_one_and_t
             .filter(|name| name != "sealed")
             .collect();
         let mut expected: Vec<String> =
-            cache_files(size).into_iter().map(|file| file.name(size)).collect();
+            cache_files(job.kind()).into_iter().map(|file| file.name(size)).collect();
         made.sort();
         expected.sort();
         assert_eq!(made, expected, "{size}");
-        for file in cache_files(size) {
+        for file in cache_files(job.kind()) {
             let found = fs::metadata(job.cache.join(file.name(size))).unwrap();
             assert!(file.bytes(size).is_none_or(|bytes| bytes == found.len()), "{size} {file:?}");
             assert!(found.blocks() * 512 <= 64 << 10, "{size} {file:?}: {}", found.blocks());
@@ -117,6 +119,43 @@ fn a_file_system_without_files_of_that_size_is_said_to_be_so() {
 }
 
 #[test]
+fn every_kind_of_porep_is_played_and_none_gives_what_another_gives() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    let mut replicas = BTreeMap::new();
+    for porep in Porep::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let job = Job { porep, ..job(dir.path(), 5, SectorSize::KiB2) };
+        engine.label(&job, &ticket(), &|_| {}).unwrap();
+        let commitments = engine.replicate(&job, &ticket()).unwrap();
+        for file in crate::domain::layout::dropped_with_p2(job.kind()) {
+            fs::remove_file(job.cache.join(file.name(job.size))).unwrap();
+            assert_eq!(engine.replicate(&job, &ticket()).unwrap(), commitments, "{porep}");
+        }
+        let seed = statement(&job, commitments).seed;
+        let seed = seed.filter(|_| porep != Porep::NonInteractive);
+        let statement = SealStatement { seed, ..statement(&job, commitments) };
+        engine.prove_vanilla(&job, &statement).unwrap();
+        let proof = engine.prove_snark(&job, &statement).unwrap();
+        assert!(engine.verify_seal(&statement, &proof).unwrap());
+        replicas.insert(commitments.comm_r.0.to_string(), porep);
+    }
+    assert_eq!(replicas.len(), 3);
+}
+
+#[test]
+fn p3_finds_a_layer_that_is_missing_unless_answers_stand_for_it() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    let dir = tempfile::tempdir().unwrap();
+    let job = job(dir.path(), 5, SectorSize::KiB2);
+    engine.label(&job, &ticket(), &|_| {}).unwrap();
+    let commitments = engine.replicate(&job, &ticket()).unwrap();
+    let layer = job.cache.join("sc-02-data-layer-2.dat");
+    fs::remove_file(&layer).unwrap();
+    let failure = engine.prove_vanilla(&job, &statement(&job, commitments)).unwrap_err();
+    assert_eq!(failure.file, Some(layer));
+}
+
+#[test]
 fn p1_tells_of_as_many_layers_as_the_size_has() {
     let engine = SimulatedEngine::new(SimulatedConfig::default());
     let dir = tempfile::tempdir().unwrap();
@@ -136,7 +175,7 @@ fn a_proof_of_another_statement_and_a_damaged_copy_are_refused() {
     let commitments = engine.replicate(&job, &ticket()).unwrap();
     let good = statement(&job, commitments);
     let mut other = good.clone();
-    other.seed.value = Bytes32([3; 32]);
+    other.seed = Some(Seed { epoch: Epoch(20), value: Bytes32([3; 32]) });
     assert!(!engine.verify_seal(&other, &proof_of(&good)).unwrap());
 
     let copy = StoredCopy {

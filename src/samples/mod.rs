@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::phase::{PerPhase, Phase};
+use crate::domain::porep::SealKind;
 use crate::domain::times::Step;
 use crate::domain::units::Timestamp;
 use crate::scheduler::Handle;
@@ -188,14 +189,14 @@ fn sample(at: Timestamp, handle: &Handle, disks: &[DiskView], meter: &mut Meter)
     let (hour, _) = view.throughput.last(Duration::from_secs(3_600), at);
     let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let took = |phase: Phase| {
-        let usual = view.usual.of(view.sector_size, Step::Phase(phase));
+        let usual = view.usual.of(SealKind::new(view.sector_size, view.porep), Step::Phase(phase));
         usual.map_or([0; 3], |usual| [usual.low, usual.median, usual.high].map(seconds))
     };
     let fill =
         |disk: &DiskView| DiskFill { key: disk_key(&disk.path), used_mib: mib(disk.used_bytes) };
     Sample {
         at,
-        reserved_mib: mib(view.reserved_bytes.map_or(0, |bytes| bytes.0)),
+        reserved_mib: mib(view.reserved.values().map(|bytes| bytes.0).sum()),
         hour_sectors: u32::try_from(hour.sectors).unwrap_or(u32::MAX),
         hour_mib: mib(hour.bytes),
         took: PerPhase::from_fn(took),

@@ -22,7 +22,8 @@ use crate::domain::ids::{ActorId, SealProof, SectorId, SectorNumber};
 use crate::domain::isolation::Isolation;
 use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
-use crate::domain::sector::{Commit, Commitments, PreCommit, Seed, Ticket};
+use crate::domain::porep::Porep;
+use crate::domain::sector::{Commit, Commitments, PreCommit, Replica, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Timestamp};
 use crate::notify::Notify;
 use crate::store::{OpenOptions, Store};
@@ -70,6 +71,15 @@ impl Chain for Unreachable {
     fn commit(&self, _: SectorId, _: PreCommit, _: SealProof) -> Answer<'_, Commit, ChainError> {
         no_answer()
     }
+
+    fn commit_at_once(
+        &self,
+        _: SectorId,
+        _: Replica,
+        _: SealProof,
+    ) -> Answer<'_, Commit, ChainError> {
+        no_answer()
+    }
 }
 
 async fn shows(views: &mut watch::Receiver<Arc<BoxView>>, what: impl Fn(&BoxView) -> bool) {
@@ -90,6 +100,7 @@ fn run(dir: &Path, chain: Arc<dyn Chain>, clock: Clock, pulse: Pulse) -> Running
     let settings = Settings {
         miner: ActorId(1000),
         sector_size: SectorSize::KiB2,
+        porep: Porep::Interactive,
         simulated: true,
         machine: None,
         isolation: Isolation::Thread,

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use tokio::sync::oneshot;
 
 use super::core::{Cause, WorkerId};
-use crate::domain::admission::{Room, Stores};
+use crate::domain::admission::{Rooms, Stores};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
+use crate::domain::layout::Scratch;
 use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
 
@@ -34,8 +35,10 @@ pub enum Input {
     Hold { phase: Phase, cause: Cause, waits_for: Option<String> },
     /// The storage that does not answer now.
     StorageHangs { roots: BTreeSet<PathBuf> },
-    /// How the scratch was found.
-    Room(Room),
+    /// How the scratch roots were found.
+    Rooms(Rooms),
+    /// An attempt found that its root is gone.
+    ScratchAway { root: Scratch, why: String },
     /// How the storage was found.
     Stores(Stores),
     /// The chain gives no answer (or does again).

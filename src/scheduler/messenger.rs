@@ -7,11 +7,12 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::chain::{Chain, ChainError};
+use crate::chain::{Answer, Chain, ChainError};
 use crate::domain::event::Event;
 use crate::domain::failure::Failure;
+use crate::domain::ids::{SealProof, SectorId};
 use crate::domain::pipeline::Effect;
-use crate::domain::sector::{Sector, Snark, Stage};
+use crate::domain::sector::{Challenge, Commit, Sector, Snark, Stage};
 
 use super::input::Input;
 
@@ -68,7 +69,7 @@ impl Messenger {
             (
                 Effect::SendCommit,
                 Stage::Proving { challenge, snark: Snark::Committing { proof, .. }, .. },
-            ) => match self.chain.commit(id, challenge.pre_commit.clone(), proof.clone()).await {
+            ) => match self.commit(id, challenge, proof.clone()).await {
                 Ok(commit) => Event::Committed { commit },
                 Err(ChainError::Refused(failure)) => Event::CommitRefused { failure },
                 Err(ChainError::Trouble(failure)) => return Err(failure),
@@ -76,6 +77,18 @@ impl Messenger {
             (Effect::SendPreCommit | Effect::AwaitSeed | Effect::SendCommit, _) => return Ok(None),
         };
         Ok(Some(event))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        id: SectorId,
+        challenge: &Challenge,
+        proof: SealProof,
+    ) -> Answer<'a, Commit, ChainError> {
+        match challenge.pre_commit() {
+            Some(pre_commit) => self.chain.commit(id, pre_commit.clone(), proof),
+            None => self.chain.commit_at_once(id, challenge.replica, proof),
+        }
     }
 
     fn tell(&self, input: Input) {

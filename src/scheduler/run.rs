@@ -284,9 +284,10 @@ impl Loop {
                 self.view_stale = true;
                 self.s.core.storage_hangs(roots);
             }
-            Input::Room(room) => {
+            Input::Rooms(rooms) => self.view_stale |= self.s.core.rooms(rooms),
+            Input::ScratchAway { root, why } => {
                 self.view_stale = true;
-                self.s.core.room(room);
+                self.s.core.scratch_is_away(&root, why);
             }
             // It comes with every look, whether or not anything has changed.
             Input::Stores(stores) => self.s.core.stores(stores),

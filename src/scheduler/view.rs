@@ -11,6 +11,7 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::Sector;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{ByteSize, SectorSize, Seq, Timestamp};
@@ -25,6 +26,8 @@ pub struct BoxView {
     pub simulated: bool,
     pub miner: ActorId,
     pub sector_size: SectorSize,
+    /// What a sector that is issued now would be.
+    pub porep: Porep,
     pub counts: Counts,
     pub finished: u64,
     pub given_up: u64,
@@ -57,8 +60,8 @@ pub struct BoxView {
     pub waits: Vec<WaitView>,
     /// What the next sector waits for beside the throttle.
     pub intake_waits: Option<String>,
-    /// What sectors in flight may still add to the scratch; none if it is not limited.
-    pub reserved_bytes: Option<ByteSize>,
+    /// What sectors in flight may still add to each scratch; those that are not limited left out.
+    pub reserved: BTreeMap<PathBuf, ByteSize>,
     /// Stop was asked for: nothing new starts.
     pub stopping: bool,
     /// Why sealbox restarts itself when what runs has ended; nothing new starts until then.
@@ -175,6 +178,9 @@ pub struct DiskView {
     pub mount: PathBuf,
     /// As in `xfs`; empty if it is not known.
     pub file_system: String,
+    /// The kernel's number for the file system; none if it is not known.
+    #[serde(skip)]
+    pub number: Option<u64>,
     pub total_bytes: u64,
     pub used_bytes: u64,
     /// What an unprivileged process may still write; less than total − used where the file

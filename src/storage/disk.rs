@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::domain::failure::{Class, Failure};
-use crate::domain::ids::SectorNumber;
-use crate::domain::layout::{self, CacheFile, Scratch};
+use crate::domain::ids::{SectorId, SectorNumber};
+use crate::domain::layout::{self, CacheFile, Scratch, StorageRoot};
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::durable::{sync_dir, write_atomic};
 
@@ -28,6 +28,8 @@ pub struct DiskUsage {
     pub device: String,
     /// `/` means the system disk: no place for a scratch.
     pub mount_point: PathBuf,
+    /// The kernel's number for it: two paths with the same one have the same room.
+    pub number: u64,
 }
 
 /// The usage of the file system that holds this path. Blocks for as long as that file system does.
@@ -38,6 +40,7 @@ pub fn usage(path: &Path) -> Result<DiskUsage, Failure> {
     let failed = |error: io::Error| Failure::io("looking at the disk", path, &error);
     let real = path.canonicalize().map_err(failed)?;
     let stat = rustix::fs::statvfs(&real).map_err(|errno| failed(errno.into()))?;
+    let found = fs::metadata(&real).map_err(failed)?;
     let table = fs::read("/proc/self/mountinfo")
         .map_err(|error| Failure::io("listing the mounts", "/proc/self/mountinfo", &error))?;
     // A container may hide the mount that a path is on.
@@ -55,6 +58,7 @@ pub fn usage(path: &Path) -> Result<DiskUsage, Failure> {
         fs_type: mount.fs_type,
         device: mount.device,
         mount_point: mount.point,
+        number: found.dev(),
     })
 }
 
@@ -81,6 +85,13 @@ pub fn held_by_sectors(scratch: &Scratch) -> BTreeMap<SectorNumber, ByteSize> {
         }
     }
     held
+}
+
+/// What the copy of a sector takes of this storage, by blocks, as far as it is there.
+pub fn held_by_copy(root: &StorageRoot, id: SectorId) -> ByteSize {
+    let replica = root.replica(id);
+    let parts = [layout::part_of(&replica), replica, root.cache_dir(id)];
+    ByteSize(parts.iter().map(|part| blocks(part)).sum())
 }
 
 /// The sizes whose shared tree-d is on this scratch.

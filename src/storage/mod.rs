@@ -11,7 +11,9 @@ pub mod manifest;
 pub mod orphans;
 mod pump;
 pub mod rate;
+pub mod room;
 pub mod roots;
+pub mod shrink;
 #[cfg(test)]
 mod testing;
 pub mod transfer;

@@ -25,7 +25,7 @@ impl World {
         fs::create_dir(path("data")).unwrap();
         let places = Places {
             data_dir: &path("data"),
-            scratch: &path("scratch"),
+            scratch: &[path("scratch")],
             storage: &[path("store"), path("other")],
             miner: ActorId(1000),
             stored_in: &BTreeSet::new(),

@@ -15,7 +15,7 @@ use super::identity::{
 };
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::ActorId;
-use crate::domain::layout::StorageRoot;
+use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::units::Timestamp;
 use crate::durable::write_atomic;
 use crate::failpoint::die_at;
@@ -68,6 +68,14 @@ impl BoxFile {
         Ok(found)
     }
 
+    /// Of these roots the one that was used first, else the first: a scratch that is added is never
+    /// taken for the one that was alone before.
+    fn first_scratch(&self, scratch: &[PathBuf]) -> PathBuf {
+        let used = scratch.iter().filter_map(|path| Some((self.roots.get(path)?.since, path)));
+        let first = used.min_by_key(|(since, _)| *since).map(|(_, path)| path);
+        first.or(scratch.first()).cloned().unwrap_or_default()
+    }
+
     fn save(&self, data_dir: &Path) -> Result<(), Failure> {
         let path = data_dir.join(BOX_FILE);
         let mut text = serde_json::to_vec_pretty(self).expect("plain fields always become JSON");
@@ -101,7 +109,8 @@ impl Guard {
 #[derive(Debug, Clone, Copy)]
 pub struct Places<'a> {
     pub data_dir: &'a Path,
-    pub scratch: &'a Path,
+    /// At least one.
+    pub scratch: &'a [PathBuf],
     pub storage: &'a [PathBuf],
     pub miner: ActorId,
     /// Storage that the history has copies in, whatever `box.json` says.
@@ -113,23 +122,30 @@ pub struct Places<'a> {
 pub struct Roots {
     guards: Arc<BTreeMap<PathBuf, Guard>>,
     configured: Arc<Vec<(PathBuf, Role)>>,
+    /// Known the longest of the scratch roots: sectors that name no root are made in it.
+    first_scratch: PathBuf,
 }
 
 impl Roots {
     /// Looks at every root, and prepares those that are new. The data directory must be ours
-    /// (locked). The second part: storage that was used before and cannot be used now; the box
-    /// starts all the same, and its work waits.
+    /// (locked). The second part: roots that were used before and cannot be used now; the box
+    /// starts all the same, and their work waits.
     ///
     /// # Errors
-    /// Operator: the scratch, or a storage that was never used, is refused or does not answer.
+    /// Operator: a root that was never used, or all of the scratch, is refused or does not answer.
     pub fn open(places: &Places<'_>, now: Timestamp) -> Result<(Self, Vec<Failure>), Failure> {
         let mut known = BoxFile::open(places.data_dir)?;
         let owner = Owner { of_box: known.id.clone(), miner: places.miner };
-        let mut configured = vec![(places.scratch.to_path_buf(), Role::Scratch)];
-        configured.extend(places.storage.iter().map(|path| (path.clone(), Role::Storage)));
-        let mut waiting = Vec::new();
+        let first_scratch = known.first_scratch(places.scratch);
+        let scratch = places.scratch.iter().map(|path| (path.clone(), Role::Scratch));
+        let storage = places.storage.iter().map(|path| (path.clone(), Role::Storage));
+        let configured: Vec<_> = scratch.chain(storage).collect();
+        let (mut waiting, mut scratch_failure, mut scratch_opened) = (Vec::new(), None, false);
         let mut seen: BTreeMap<Id, PathBuf> = BTreeMap::new();
         for (path, role) in &configured {
+            if path.to_str().is_none() {
+                return Err(not_text(path));
+            }
             let before = known.roots.get(path).cloned();
             let has_copies = *role == Role::Storage && places.stored_in.contains(path);
             let used = before.is_some() || has_copies;
@@ -138,25 +154,30 @@ impl Roots {
                     if let Some(first) = seen.insert(found.root.clone(), path.clone()) {
                         return Err(twice(path, &first));
                     }
+                    scratch_opened |= *role == Role::Scratch;
                     let used = Used { root: found.root, role: *role, since: found.created };
                     if known.roots.insert(path.clone(), used.clone()) != Some(used) {
                         known.save(places.data_dir)?;
                     }
                 }
-                Err(failure) if *role == Role::Storage && used => waiting.push(failure),
-                Err(mut failure) => {
-                    // At the start nobody tries again by itself.
-                    failure.class = Class::Operator;
-                    return Err(failure);
+                Err(failure) if used => {
+                    if *role == Role::Scratch {
+                        scratch_failure.get_or_insert_with(|| failure.clone());
+                    }
+                    waiting.push(failure);
                 }
+                Err(failure) => return Err(for_a_person(failure)),
             }
+        }
+        if let Some(failure) = scratch_failure.filter(|_| !scratch_opened) {
+            return Err(for_a_person(failure));
         }
         let guard = |(path, used): (PathBuf, Used)| {
             let Used { root, role, .. } = used;
             (path.clone(), Guard { path, role, root, owner: owner.clone() })
         };
         let guards = Arc::new(known.roots.into_iter().map(guard).collect());
-        Ok((Self { guards, configured: Arc::new(configured) }, waiting))
+        Ok((Self { guards, configured: Arc::new(configured), first_scratch }, waiting))
     }
 
     /// Whether all of this storage is remembered from earlier starts. What is not is new, or was
@@ -170,6 +191,11 @@ impl Roots {
     /// The roots that are configured, with what they are for.
     pub fn configured(&self) -> &[(PathBuf, Role)] {
         &self.configured
+    }
+
+    /// The scratch root of the sectors that name none: they are from when there was only one.
+    pub fn first_scratch(&self) -> Scratch {
+        Scratch::new(&self.first_scratch)
     }
 
     /// Whether two paths are, or were, one root under two names.
@@ -197,6 +223,16 @@ impl Roots {
         let guard = self.guards.get(path).cloned().ok_or_else(|| unknown(path))?;
         within(ANSWER_LIMIT, move || guard.check()).unwrap_or_else(|| Err(hung(path, ANSWER_LIMIT)))
     }
+}
+
+/// At the start nobody tries again by itself.
+fn for_a_person(failure: Failure) -> Failure {
+    Failure { class: Class::Operator, ..failure }
+}
+
+fn not_text(path: &Path) -> Failure {
+    let what = "this path is not text: what is on record could not name it";
+    Failure::new(Class::Operator, what, "use a path in UTF-8").at(path)
 }
 
 fn unknown(path: &Path) -> Failure {

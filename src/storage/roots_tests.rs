@@ -7,6 +7,8 @@ const NOW: Timestamp = Timestamp(1_000);
 struct World {
     dir: TempDir,
     miner: ActorId,
+    scratch: Vec<&'static str>,
+    now: Timestamp,
     stored_in: BTreeSet<PathBuf>,
 }
 
@@ -16,7 +18,8 @@ impl World {
         for data in ["data", "other"] {
             fs::create_dir(dir.path().join(data)).unwrap();
         }
-        Self { dir, miner: ActorId(1000), stored_in: BTreeSet::new() }
+        let scratch = vec!["scratch"];
+        Self { dir, miner: ActorId(1000), scratch, now: NOW, stored_in: BTreeSet::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -26,12 +29,12 @@ impl World {
     fn open_as(&self, data: &str) -> Result<(Roots, Vec<Failure>), Failure> {
         let places = Places {
             data_dir: &self.path(data),
-            scratch: &self.path("scratch"),
+            scratch: &self.scratch.iter().map(|name| self.path(name)).collect::<Vec<_>>(),
             storage: &[self.path("store")],
             miner: self.miner,
             stored_in: &self.stored_in,
         };
-        Roots::open(&places, NOW)
+        Roots::open(&places, self.now)
     }
 
     fn open(&self) -> Result<(Roots, Vec<Failure>), Failure> {
@@ -61,6 +64,28 @@ fn a_new_root_is_prepared_and_known_again_at_the_next_start() {
     let before = fs::read(world.path("store").join(ROOT_FILE)).unwrap();
     world.open().unwrap();
     assert_eq!(fs::read(world.path("store").join(ROOT_FILE)).unwrap(), before);
+}
+
+#[test]
+fn one_scratch_of_several_that_is_away_waits_and_all_of_them_away_is_refused() {
+    let mut world = World::new();
+    world.open().unwrap();
+    world.scratch = vec!["new", "scratch"];
+    world.now = Timestamp(2_000);
+    let (roots, _) = world.open().unwrap();
+    // The one that was alone before, wherever it is in the list.
+    assert_eq!(roots.first_scratch().root(), world.path("scratch"));
+    world.unmount("scratch");
+    let (roots, waiting) = world.open().unwrap();
+    assert!(waiting[0].what.contains("the scratch is not there"), "{waiting:?}");
+    assert!(roots.check(&world.path("scratch")).is_err());
+    roots.check(&world.path("new")).unwrap();
+    assert_eq!(roots.first_scratch().root(), world.path("scratch"));
+    fs::remove_file(world.path("new").join(ROOT_FILE)).unwrap();
+    let failure = world.open().unwrap_err();
+    assert_eq!(failure.class, Class::Operator, "{failure}");
+    world.mount_again("scratch");
+    roots.check(&world.path("scratch")).unwrap();
 }
 
 #[test]
@@ -147,7 +172,7 @@ fn one_directory_under_two_names_is_refused() {
     std::os::unix::fs::symlink(world.path("store"), world.path("link")).unwrap();
     let places = Places {
         data_dir: &world.path("data"),
-        scratch: &world.path("scratch"),
+        scratch: &[world.path("scratch")],
         storage: &[world.path("store"), world.path("link")],
         miner: world.miner,
         stored_in: &world.stored_in,

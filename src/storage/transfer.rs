@@ -84,6 +84,14 @@ pub fn copy_sector(
     Ok(StoredAt { root: configured.to_owned(), bytes: manifest.bytes(), manifest: digest })
 }
 
+/// What a copy of this sector takes.
+///
+/// # Errors
+/// As [`copy_sector`]'s, of the source files.
+pub fn bytes_to_copy(scratch: &Scratch, sector: &ToStore) -> Result<u64, Failure> {
+    Ok(files_to_copy(scratch, sector)?.iter().map(|file| file.bytes).sum())
+}
+
 /// A file as it is to be copied: the same relative path on both sides.
 struct Source {
     relative: String,

@@ -143,7 +143,7 @@ pub fn entries(line: &[u8]) -> Result<Vec<Entry>, LineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{BoxEvent, Happened};
+    use crate::domain::event::{BoxEvent, Event, Happened};
     use crate::domain::units::Timestamp;
 
     fn entry(seq: u64) -> Entry {
@@ -189,6 +189,12 @@ mod tests {
         assert_eq!(sum(&line[BODY..]), "01a70042e61268c2");
         assert_eq!(check(line), Ok(Header { first: Seq(3), count: 1 }));
         assert_eq!(entries(line).unwrap().len(), 1);
+        // From before there were several scratch roots.
+        let line = br#"{"sum":"79ef987557b25ed7","v":1,"seq":2,"entries":[{"seq":2,"at":1795374512224,"happened":{"sector":{"number":0,"event":{"issued":{"miner":1000,"size":"2KiB","data":"committed_capacity","order":0,"simulated":false}}}}}]}"#;
+        assert_eq!(check(line), Ok(Header { first: Seq(2), count: 1 }));
+        let [entry] = &entries(line).unwrap()[..] else { panic!("one entry") };
+        let Happened::Sector { event, .. } = &entry.happened else { panic!("{entry:?}") };
+        assert!(matches!(event, Event::Issued { scratch: None, .. }), "{event:?}");
     }
 
     #[test]

@@ -13,9 +13,11 @@ use super::{Batch, StageKind};
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
+use crate::domain::layout::Scratch;
 use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Stamp};
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 
@@ -192,6 +194,8 @@ impl World {
                     data: Data::CommittedCapacity,
                     order,
                     simulated: salt.is_multiple_of(2),
+                    porep: Porep::ALL[(salt / 8) as usize % Porep::ALL.len()],
+                    scratch: salt.is_multiple_of(3).then(|| Scratch::new("/scratch")),
                 },
             },
             (None, _) => self.order_another(salt),

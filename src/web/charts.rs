@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::WebState;
+use super::disks::DiskRow;
 use super::gantt::Range;
 use super::show::{self, rfc3339};
 use crate::domain::phase::Phase;
@@ -194,30 +195,11 @@ fn points(at: &[u64], values: &[Option<f64>], highest: f64) -> String {
     points
 }
 
-/// When a disk will be full, if it fills as it did in the time that is known.
-pub fn forecasts(state: &WebState, now: Timestamp) -> Vec<String> {
-    const LEAST_S: u64 = 3_600;
-    let columns = columns(state, Range::Weeks, now, POINTS);
-    let disks = state.disks.borrow().clone();
-    let forecast = |disk: &DiskView| {
-        let used = columns.series.get(&format!("used {}", disk.path.display()))?;
-        let mut known = columns.at.iter().zip(used).filter_map(|(at, used)| Some((*at, (*used)?)));
-        let (from, first) = known.next()?;
-        let (to, last) = known.next_back()?;
-        let (seconds, grown) = (to.saturating_sub(from), last - first);
-        if seconds < LEAST_S || grown < 1.0 {
-            return None;
-        }
-        let free = disk.free_bytes as f64 / f64::from(1 << 30);
-        let left_ms = (free / grown * seconds as f64 * 1_000.0).min(1e13) as u64;
-        let full = Timestamp(now.0 + left_ms);
-        let days = left_ms / 86_400_000;
-        Some(format!(
-            "{} is full in about {days} days ({}) if it fills as since {}",
-            disk.path.display(),
-            &rfc3339(full)[..10],
-            &rfc3339(Timestamp(from * 1_000))[..10],
-        ))
+/// When each storage will be full, as the Storage page has it.
+pub fn forecasts(state: &WebState) -> Vec<String> {
+    let words = |row: DiskRow| {
+        let day = rfc3339(row.full_at?)[..10].to_owned();
+        Some(format!("{} is full on {day} at this box's own pace", row.view.path.display()))
     };
-    disks.iter().filter_map(forecast).collect()
+    DiskRow::all_of(state).into_iter().filter_map(words).collect()
 }

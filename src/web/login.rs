@@ -1,5 +1,8 @@
 //! The way in and out: a plain form, with or without JavaScript.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -125,21 +128,39 @@ async fn try_password(
     in_turn(move || access.sign_in(&password, now())).await?.map_err(|error| unkept(&error))
 }
 
-/// On a thread that begins and ends with it: the allocator keeps the 19 MiB for every thread that
-/// has ever hashed, and the runtime has many.
+/// On the one thread that hashes: the allocator keeps the 19 MiB for every thread that has ever
+/// done it, and the runtime has many.
 async fn in_turn<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Unanswered> {
     let turn = TURN.acquire().await.map_err(|_| cut_short())?;
     let (answer, answered) = oneshot::channel();
-    let work = move || {
-        // Who does not wait for the answer gives up nothing of the turn.
+    let work = Box::new(move || {
+        // Held until it is done, whether or not anybody still waits for the answer.
         let _turn = turn;
-        // Nobody may be there any more to hear it.
         let _ = answer.send(work());
-    };
-    thread::Builder::new().name("sign-in".to_owned()).spawn(work).map_err(|_| cut_short())?;
+    });
+    hasher().send(work).map_err(|_| cut_short())?;
     answered.await.map_err(|_| cut_short())
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+fn hasher() -> &'static Sender<Work> {
+    static HASHER: OnceLock<Sender<Work>> = OnceLock::new();
+    HASHER.get_or_init(|| {
+        let (sender, works) = mpsc::channel::<Work>();
+        let run = move || {
+            for work in works {
+                // A defect in one is told to who waits for it, and the next has its turn.
+                let _ = catch_unwind(AssertUnwindSafe(work));
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("sign-in".to_owned()).spawn(run) {
+            tracing::error!("nobody can sign in: no thread can be started ({error})");
+        }
+        sender
+    })
 }
 
 fn cut_short() -> Unanswered {

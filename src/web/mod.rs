@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod assets;
 mod charts;
+mod disks;
 mod entry;
 mod error;
 mod flash;
@@ -59,6 +60,7 @@ use crate::reload::Reload;
 use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
+use crate::storage::room::StorageRoom;
 use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
@@ -110,6 +112,8 @@ pub struct WebState {
     pub doctor: Doctor,
     /// Has stored copies proven again.
     pub checks: Checks,
+    /// What copies under way have claimed of each storage.
+    pub room: StorageRoom,
     /// Requests must name this box by one of them.
     pub names: Names,
     /// Who is let in.

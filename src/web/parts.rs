@@ -5,25 +5,28 @@ use std::path::PathBuf;
 use askama::Template;
 use askama::filters::HtmlSafe;
 
+use super::disks::DiskRow;
 use super::offer::Offers;
 use super::show::{self, Markup};
-use super::strip::{Cell, strip};
+use super::strip::{Cell, strip, waits_for_seed};
 use super::{WebState, words};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
-use crate::domain::units::{ByteSize, Timestamp};
+use crate::domain::units::Timestamp;
 use crate::engine::ParametersState;
-use crate::scheduler::view::{DiskRole, DiskView, ThrottleView};
+use crate::scheduler::view::{DiskView, ThrottleView};
 use crate::worker::progress::Reported;
 
-/// A sector's seven cells.
+/// A sector's cells.
 #[derive(Debug, Clone, Template)]
 #[template(path = "parts/strip.html")]
 pub struct Strip {
     pub cells: Vec<Cell>,
+    /// Whether one of them is the seed's.
+    pub seeded: bool,
     pub now: Timestamp,
 }
 
@@ -31,7 +34,7 @@ impl HtmlSafe for Strip {}
 
 impl Strip {
     pub fn of(sector: &Sector, now: Timestamp, reported: &Reported) -> Self {
-        Self { cells: strip(sector, reported), now }
+        Self { cells: strip(sector, reported), seeded: waits_for_seed(sector), now }
     }
 }
 
@@ -169,54 +172,48 @@ pub fn standstill(throttle: &ThrottleView) -> Option<String> {
 /// A disk with its bar.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    pub view: DiskView,
+    pub row: DiskRow,
     /// Used, in thousandths of the whole.
     pub used_permille: u64,
     /// Reserved for sectors in flight, likewise.
     pub reserved_permille: u64,
     /// Kept back by the file system, likewise.
     pub kept_permille: u64,
-    reserved_bytes: u64,
 }
 
 impl Disk {
     /// Every disk, as last looked at.
     pub fn all_of(state: &WebState) -> Vec<Self> {
-        let reserved = state.handle.view().reserved_bytes.unwrap_or_default();
-        state.disks.borrow().iter().map(|view| Self::of(view, reserved)).collect()
+        DiskRow::all_of(state).into_iter().map(Self::of).collect()
     }
 
-    fn of(view: &DiskView, reserved: ByteSize) -> Self {
-        let reserved_bytes = match view.role {
-            DiskRole::Scratch => reserved.0.min(view.free_bytes),
-            DiskRole::Storage | DiskRole::Data => 0,
-        };
+    fn of(row: DiskRow) -> Self {
+        let view = &row.view;
         let permille = |part: u64| {
             let wide = u128::from(part) * 1_000 / u128::from(view.total_bytes.max(1));
             u64::try_from(wide.min(1_000)).expect("at most a thousand")
         };
         let used = permille(view.used_bytes);
-        let kept = kept_back(view);
+        let reserved = row.reserved_bytes.min(view.free_bytes);
         Self {
-            view: view.clone(),
             used_permille: used,
-            reserved_permille: permille(reserved_bytes).min(1_000 - used),
-            kept_permille: permille(kept).min(1_000 - used),
-            reserved_bytes,
+            reserved_permille: permille(reserved).min(1_000 - used),
+            kept_permille: permille(kept_back(view)).min(1_000 - used),
+            row,
         }
     }
 
     pub fn path(&self) -> String {
-        self.view.path.display().to_string()
+        self.row.view.path.display().to_string()
     }
 
     pub fn role(&self) -> &'static str {
-        self.view.role.name()
+        self.row.view.role.name()
     }
 
     /// Role, device and file system, as far as they are known.
     pub fn about(&self) -> String {
-        let known = [self.role(), &self.view.device, &self.view.file_system];
+        let known = [self.role(), &self.row.view.device, &self.row.view.file_system];
         let known: Vec<&str> = known.into_iter().filter(|part| !part.is_empty()).collect();
         known.join(" · ")
     }
@@ -226,23 +223,45 @@ impl Disk {
     }
 
     pub fn used(&self) -> Markup {
-        show::bytes(self.view.used_bytes)
+        show::bytes(self.row.view.used_bytes)
     }
 
     pub fn reserved(&self) -> Markup {
-        show::bytes(self.reserved_bytes)
+        show::bytes(self.row.reserved_bytes)
     }
 
     pub fn kept(&self) -> Markup {
-        show::bytes(kept_back(&self.view))
+        show::bytes(kept_back(&self.row.view))
+    }
+
+    pub fn claimed(&self) -> Markup {
+        show::bytes(self.row.claimed_bytes)
+    }
+
+    pub fn stays_free(&self) -> Markup {
+        show::bytes(self.row.keep_free_bytes)
+    }
+
+    /// The weight, where it is not what nobody thinks of.
+    pub fn weight(&self) -> Option<u32> {
+        self.row.weight.filter(|weight| *weight != 1)
+    }
+
+    /// When it will be full, in words.
+    pub fn forecast(&self) -> Option<String> {
+        let left = self.row.full_at?.since(show::now());
+        Some(match left.as_secs() {
+            0 => "full at this box's pace".to_owned(),
+            _ => format!("full in about {} at this box's pace", show::span(left)),
+        })
     }
 
     pub fn free(&self) -> Markup {
-        show::bytes(self.view.free_bytes)
+        show::bytes(self.row.view.free_bytes)
     }
 
     pub fn total(&self) -> Markup {
-        show::bytes(self.view.total_bytes)
+        show::bytes(self.row.view.total_bytes)
     }
 }
 

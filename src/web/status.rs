@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::WebState;
+use super::disks::DiskRow;
 use super::show::{now, rfc3339};
 use super::times::{Finishing, UsualRow};
 use super::wire::SectorRow;
@@ -14,12 +15,11 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::{Order, Pass};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 use crate::engine::{EngineKind, ParametersState};
-use crate::scheduler::view::{
-    ChainTrouble, DiskView, ThrottleView, UntilFullView, WaitView, WorkerView,
-};
+use crate::scheduler::view::{ChainTrouble, ThrottleView, UntilFullView, WaitView, WorkerView};
 
 /// The box at a glance.
 #[derive(Debug, Serialize)]
@@ -30,6 +30,8 @@ pub struct Status {
     pub at: String,
     pub miner: String,
     pub sector_size: &'static str,
+    /// What a sector that is issued now would be.
+    pub porep: Porep,
     pub engine: EngineKind,
     pub simulated: bool,
     pub counts: Counts,
@@ -59,13 +61,13 @@ pub struct Status {
     pub held: BTreeMap<Phase, String>,
     /// Tasks that wait although a worker is free, at most 50.
     pub waits: Vec<WaitView>,
-    /// What sectors in flight may still add to the scratch.
-    pub scratch_reserved_bytes: Option<ByteSize>,
+    /// What sectors in flight may still add to all scratch roots together.
+    pub scratch_reserved_bytes: ByteSize,
     pub stopping: bool,
     pub trouble: Option<Failure>,
     pub report: Vec<String>,
     pub parameters: ParametersState,
-    pub disks: Vec<DiskView>,
+    pub disks: Vec<DiskRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +118,7 @@ impl Status {
             at: rfc3339(view.at),
             miner: view.miner.to_string(),
             sector_size: view.sector_size.name(),
+            porep: view.porep,
             engine: state.engine.kind(),
             simulated: view.simulated,
             counts: view.counts,
@@ -136,12 +139,12 @@ impl Status {
             paused: view.paused.clone(),
             held: view.held.clone(),
             waits: view.waits.clone(),
-            scratch_reserved_bytes: view.reserved_bytes,
+            scratch_reserved_bytes: ByteSize(view.reserved.values().map(|bytes| bytes.0).sum()),
             stopping: view.stopping,
             trouble: view.trouble.clone(),
             report: view.report.clone(),
             parameters: state.engine.parameters(),
-            disks: state.disks.borrow().clone(),
+            disks: DiskRow::all_of(state),
         }
     }
 }

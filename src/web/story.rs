@@ -7,7 +7,7 @@ use super::log::{Lines, around};
 use super::parts::Failed;
 use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
-use crate::domain::sector::Sector;
+use crate::domain::sector::{Challenge, Sector};
 use crate::domain::units::ByteSize;
 use crate::engine::ParametersState;
 
@@ -65,14 +65,14 @@ pub fn inputs(state: &WebState, sector: &Sector, phase: Phase) -> Vec<Input> {
     add("started", record.started.map(|at| at.rfc3339()));
     add("isolation", Some(isolation(state.engine.isolation()).to_owned()));
     add("sector size", Some(sector_size(sector)));
-    add("seal proof", Some(state.engine.seal_proof_name(sector.size).to_owned()));
+    add("seal proof", Some(state.engine.seal_proof_name(sector.kind()).to_owned()));
     let ticket = stage.ticket();
     add("ticket", ticket.map(|ticket| format!("{} (epoch {})", ticket.value, ticket.epoch)));
     if phase >= Phase::P3 {
         let replica = stage.replica();
         add("comm_d", replica.map(|replica| replica.commitments.comm_d.cid()));
         add("comm_r", replica.map(|replica| replica.commitments.comm_r.cid()));
-        let seed = stage.challenge().map(|challenge| &challenge.seed);
+        let seed = stage.challenge().and_then(Challenge::seed);
         add("seed", seed.map(|seed| format!("{} (epoch {})", seed.value, seed.epoch)));
     }
     if phase == Phase::P4 {

@@ -1,4 +1,5 @@
-//! A sector at a glance: one cell a phase, and one for the wait between pre-commit and seed.
+//! A sector at a glance: one cell a phase, and one for the wait between pre-commit and seed, if
+//! there is one.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use super::show::{Markup, compact, lasting_compact, span};
 use super::words::{progress_short, progress_words};
 use crate::domain::failure::Failure;
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::progress::Progress;
 use crate::domain::sector::{Sector, Snark, Stage};
 use crate::domain::task::TaskState;
@@ -41,12 +43,22 @@ impl Cell {
     }
 }
 
-/// The seven cells, in their order.
+/// Its cells, in their order.
 pub fn strip(sector: &Sector, reported: &Reported) -> Vec<Cell> {
     let cell = |phase| phase_cell(sector, phase, reported.get(&phase));
     let mut cells: Vec<Cell> = Phase::ALL.into_iter().map(cell).collect();
-    cells.insert(2, seed_cell(sector));
+    if waits_for_seed(sector) {
+        cells.insert(2, seed_cell(sector));
+    }
     cells
+}
+
+/// Whether a seed is drawn for it at all.
+pub fn waits_for_seed(sector: &Sector) -> bool {
+    match sector.porep {
+        Porep::Interactive | Porep::Synthetic => true,
+        Porep::NonInteractive => false,
+    }
 }
 
 fn phase_cell(sector: &Sector, phase: Phase, progress: Option<&Progress>) -> Cell {

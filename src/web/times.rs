@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::show::{grouped, plural, rfc3339, span};
 use crate::domain::phase::Phase;
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::sector::Sector;
 use crate::domain::times::{Amount, Spread, Step, Throughput, Usual};
 use crate::domain::units::{ByteSize, Timestamp};
@@ -38,7 +39,7 @@ pub fn done_in(sector: &Sector, usual: &Usual, now: Timestamp) -> Option<String>
 
 /// What a phase of the sector usually takes here, with its spread.
 pub fn usual(sector: &Sector, usual: &Usual, phase: Phase) -> Option<String> {
-    usual.of(sector.size, Step::Phase(phase)).map(spread)
+    usual.of(sector.kind(), Step::Phase(phase)).map(spread)
 }
 
 fn spread(spread: Spread) -> String {
@@ -51,6 +52,7 @@ fn spread(spread: Spread) -> String {
 #[derive(Debug, Serialize)]
 pub struct UsualRow {
     size: &'static str,
+    porep: Porep,
     /// `P1` to `P6`, or `seed`: from the end of P2 until it is drawn.
     step: &'static str,
     median_ms: u64,
@@ -61,8 +63,9 @@ pub struct UsualRow {
 impl UsualRow {
     pub fn all_of(usual: &Usual) -> Vec<Self> {
         let ms = |one: Duration| u64::try_from(one.as_millis()).unwrap_or(u64::MAX);
-        let row = |(size, step, spread): (crate::domain::units::SectorSize, Step, Spread)| Self {
-            size: size.name(),
+        let row = |(kind, step, spread): (SealKind, Step, Spread)| Self {
+            size: kind.size.name(),
+            porep: kind.porep,
             step: match step {
                 Step::Phase(phase) => phase.short_name(),
                 Step::Seed => "seed",

@@ -14,7 +14,8 @@ use super::{SectorPaths, WebState, words};
 use crate::domain::event::{Entry, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::phase::Phase;
-use crate::domain::sector::{Commit, PreCommit, Sector};
+use crate::domain::porep::Porep;
+use crate::domain::sector::{Challenge, Commit, PreCommit, Sector};
 use crate::domain::times::Usual;
 use crate::storage::orphans::Orphan;
 
@@ -116,6 +117,7 @@ pub struct SectorDetail {
     pub size: &'static str,
     pub sector_size_bytes: u64,
     pub simulated: bool,
+    pub porep: Porep,
     pub state: &'static str,
     pub ticket: Option<String>,
     pub ticket_epoch: Option<u64>,
@@ -126,6 +128,8 @@ pub struct SectorDetail {
     pub comm_r: Option<String>,
     pub comm_r_cid: Option<String>,
     pub proof: Option<String>,
+    /// The scratch root that it is made in; none: it is from when there was only one.
+    pub scratch: Option<String>,
     pub stored: Option<Stored>,
     /// When the stored copy was proven last; then or later, if it was one of a pass over all.
     pub proven: Option<String>,
@@ -169,17 +173,18 @@ pub struct HistoryLine {
 impl SectorDetail {
     pub fn of(state: &WebState, sector: &Sector, history: &[Entry]) -> Self {
         let stage = &sector.stage;
-        let seed = stage.challenge().map(|challenge| &challenge.seed);
+        let seed = stage.challenge().and_then(Challenge::seed);
         let commitments = stage.replica().map(|replica| &replica.commitments);
         let tasks = Phase::ALL.into_iter().filter_map(|phase| TaskRow::of(sector, phase));
         Self {
-            seal_proof: state.engine.seal_proof_name(sector.size),
+            seal_proof: state.engine.seal_proof_name(sector.kind()),
             miner: sector.id.miner.to_string(),
             number: sector.id.number.0,
             prover_id: hex::encode(sector.id.miner.prover_id()),
             size: sector.size.name(),
             sector_size_bytes: sector.size.bytes(),
             simulated: sector.simulated,
+            porep: sector.porep,
             state: stage.name(),
             ticket: stage.ticket().map(|ticket| ticket.value.to_string()),
             ticket_epoch: stage.ticket().map(|ticket| ticket.epoch.0),
@@ -190,6 +195,7 @@ impl SectorDetail {
             comm_r: commitments.map(|both| both.comm_r.0.to_string()),
             comm_r_cid: commitments.map(|both| both.comm_r.cid()),
             proof: stage.proof().map(|proof| hex::encode(&proof.0)),
+            scratch: sector.scratch.as_ref().map(ToString::to_string),
             stored: stored(sector, (state.paths)(sector)),
             proven: Proven::of(&state.handle.view(), sector).map(|proven| rfc3339(proven.at)),
             pre_commit: stage.pre_commit().cloned(),

@@ -7,6 +7,7 @@ use super::show::plural;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::progress::Progress;
 use crate::domain::sector::{Cleaning, Copying, GiveUp, Sector, Snark, Stage, Work};
 use crate::domain::units::ByteSize;
@@ -22,11 +23,19 @@ pub fn happened(happened: &Happened) -> (Look, String) {
 
 fn event_words(event: &Event) -> (Look, String) {
     match event {
-        Event::Issued { size, order, simulated, .. } => {
+        Event::Issued { size, order, simulated, porep, scratch, .. } => {
+            let porep = match porep {
+                Porep::Interactive => String::new(),
+                Porep::Synthetic | Porep::NonInteractive => format!(", {porep} PoRep"),
+            };
+            let made = scratch.as_ref().map(|root| format!(", made in {root}"));
             let simulated = if *simulated { ", SIMULATED" } else { "" };
             (
                 Look::Later,
-                format!("issued for order {order}: {size}, committed capacity{simulated}"),
+                format!(
+                    "issued for order {order}: {size}, committed capacity{porep}{simulated}{}",
+                    made.unwrap_or_default()
+                ),
             )
         }
         Event::TicketDrawn { ticket } => {

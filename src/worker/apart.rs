@@ -73,7 +73,7 @@ fn outlast_a_stop() -> io::Result<()> {
 fn carry_out(request: Request) -> Result<serde_json::Value, crate::domain::failure::Failure> {
     let Request { claim, engine, call, .. } = request;
     let _claim = claim.map(|path| Claim::take(&path)).transpose()?;
-    call.of(&*engine.engine(call.size()), &|progress| say(&Said::Progress(progress)))
+    call.of(&*engine.engine(), &|progress| say(&Said::Progress(progress)))
 }
 
 /// One line, in one write, on a line of its own whatever else has been written there.

@@ -25,6 +25,7 @@ use crate::scheduler::core::{Assignment, Worker, WorkerId};
 use crate::scheduler::input::Input;
 use crate::stop::Stop;
 use crate::storage::clean::Deleted;
+use crate::telemetry;
 use phases::{Tools, run_phase};
 use priority::Priority;
 
@@ -132,11 +133,26 @@ impl Me {
                 tracing::info!(%failure, "attempt stopped by order");
                 Event::Interrupted { phase }
             }
+            Err(failure) if self.is_away(sector) => {
+                tracing::warn!(%failure, "attempt broken off: its scratch is away");
+                Event::Interrupted { phase }
+            }
             Err(failure) => {
                 tracing::error!(class = failure.class.name(), %failure, "attempt failed");
                 Event::Failed { phase, failure }
             }
         }
+    }
+
+    /// Whether the attempt failed for want of its root: that is nobody's failure, and it begins
+    /// again by itself when the root is back. The scheduler hears of it before it hears of the end.
+    fn is_away(&self, sector: &Sector) -> bool {
+        let root = self.tools.home(sector);
+        let Some(trouble) = self.tools.home_is_away(&root) else { return false };
+        telemetry::report_away(&self.tools.disks, root.root(), &trouble);
+        let why = telemetry::away(root.root(), &trouble);
+        drop(self.inputs.send(Input::ScratchAway { root, why }));
+        true
     }
 
     fn panicked(&self, sector: &Sector, phase: Phase, panic: panics::Caught) -> Failure {

@@ -23,20 +23,24 @@ use crate::failpoint::die_at;
 use crate::scheduler::view::DiskView;
 use crate::stop::Stop;
 use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
-use crate::storage::disk;
 use crate::storage::rate::RateLimit;
+use crate::storage::room::{Claim as RoomClaim, Seen, StorageRoom};
 use crate::storage::roots::Roots;
-use crate::storage::transfer::{ToStore, copy_sector};
+use crate::storage::shrink::drop_what_is_answered;
+use crate::storage::transfer::{ToStore, bytes_to_copy, copy_sector};
+use crate::telemetry::Disks;
 use crate::within::{ANSWER_LIMIT, hung, within};
-use tokio::sync::watch;
 
 /// What every worker works with.
 pub struct Tools {
     pub engine: Arc<dyn Engine>,
     pub claims: Claims,
-    pub scratch: Scratch,
+    /// Those that are configured.
+    pub scratch: Vec<Scratch>,
     pub storage: Vec<StorageRoot>,
     pub copy_limit: RateLimit,
+    /// Where copies go, and what they have claimed there.
+    pub room: StorageRoom,
     /// Where running attempts tell how far they are.
     pub progress: Arc<ProgressBoard>,
     /// Where those that have ended are put down.
@@ -44,7 +48,20 @@ pub struct Tools {
     /// Whether a root is what it was is looked at again before every attempt.
     pub roots: Roots,
     /// Which of them hang, as last seen.
-    pub disks: watch::Receiver<Vec<DiskView>>,
+    pub disks: Disks,
+}
+
+impl Tools {
+    /// The root that the sector is made in, configured or not.
+    pub fn home(&self, sector: &Sector) -> Scratch {
+        sector.scratch.clone().unwrap_or_else(|| self.roots.first_scratch())
+    }
+
+    /// Why nothing can be done in that root now; none: it is there, or is not one of ours at all.
+    pub fn home_is_away(&self, home: &Scratch) -> Option<Failure> {
+        let is_configured = self.scratch.contains(home);
+        self.roots.check(home.root()).err().filter(|_| is_configured)
+    }
 }
 
 /// One attempt at a phase, until its end or the order to stop. May panic where the proofs library
@@ -63,30 +80,35 @@ pub fn run_phase(
         let mend = "set `engine` back to what it was, or abort this sector";
         return Err(Failure::new(Class::Operator, what, mend));
     }
+    let home = tools.home(sector);
+    if !tools.scratch.contains(&home) {
+        return without_home(tools, sector, phase, &home, record);
+    }
     // A mount that went away is found here, before its empty directory is taken for the scratch.
-    tools.roots.check(tools.scratch.root())?;
+    tools.roots.check(home.root())?;
     let claim = claim(tools, sector.id, phase)?;
     match (phase, &sector.stage) {
         (Phase::P1, Stage::P1 { ticket, .. }) => {
-            let job = job(tools, sector, stop);
-            make_room(&tools.scratch, &job.cache)?;
+            let job = job(&home, sector, stop);
+            make_room(&home, &job.cache)?;
             let row = tools.progress.begin(sector.id.number, Phase::P1);
             tools.engine.label(&job, ticket, &|progress| row.tell(progress)).map(|()| Output::P1)
         }
         (Phase::P2, Stage::P2 { ticket, .. }) => {
-            let job = job(tools, sector, stop);
+            let job = job(&home, sector, stop);
             let row = tools.progress.begin(sector.id.number, Phase::P2);
             let replicate = || tools.engine.replicate(&job, ticket);
             let commitments = trees::beside(&job.cache, job.size, &row, replicate)?;
+            drop_what_is_answered(&home, sector.id, sector.kind(), &commitments, record)?;
             Ok(Output::P2 { commitments })
         }
         (Phase::P3, Stage::P3 { challenge, .. }) => {
             let statement = statement(sector, challenge);
-            tools.engine.prove_vanilla(&job(tools, sector, stop), &statement).map(|()| Output::P3)
+            tools.engine.prove_vanilla(&job(&home, sector, stop), &statement).map(|()| Output::P3)
         }
         (Phase::P4, Stage::Proving { challenge, .. }) => {
             let statement = statement(sector, challenge);
-            let proof = tools.engine.prove_snark(&job(tools, sector, stop), &statement)?;
+            let proof = tools.engine.prove_snark(&job(&home, sector, stop), &statement)?;
             Ok(Output::P4 { proof })
         }
         (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge, stop),
@@ -111,6 +133,25 @@ pub fn run_phase(
     }
 }
 
+/// The sector's root is no longer configured: nothing can be done but to give it up.
+fn without_home(
+    tools: &Tools,
+    sector: &Sector,
+    phase: Phase,
+    home: &Scratch,
+    record: Record<'_>,
+) -> Result<Output, Failure> {
+    if let (Phase::P6, Stage::P6 { cleaning: Cleaning::GivenUp { because }, .. }) =
+        (phase, &sector.stage)
+    {
+        return clean_given_up(tools, sector, because, record).map(|()| Output::P6);
+    }
+    let what = "the sector is made in a scratch that is not configured any more";
+    let mend = "put it back into the configuration (`weight = 0` keeps new sectors off it), restart \
+                sealbox and retry; or abort the sector";
+    Err(Failure::new(Class::Operator, what, mend).at(home.root()))
+}
+
 /// Keeps everybody else off the sector's scratch while this attempt writes to it.
 fn claim(tools: &Tools, id: SectorId, phase: Phase) -> Result<Option<Claim>, Failure> {
     let wanted = match (phase, tools.engine.isolation()) {
@@ -124,14 +165,15 @@ fn claim(tools: &Tools, id: SectorId, phase: Phase) -> Result<Option<Claim>, Fai
     if wanted { Claim::take(&tools.claims.path(id)).map(Some) } else { Ok(None) }
 }
 
-fn job(tools: &Tools, sector: &Sector, stop: &Stop) -> Job {
+fn job(home: &Scratch, sector: &Sector, stop: &Stop) -> Job {
     Job {
         id: sector.id,
         size: sector.size,
+        porep: sector.porep,
         data: sector.data,
-        cache: tools.scratch.cache_dir(sector.id),
-        shared: tools.scratch.shared_dir(),
-        replica: tools.scratch.replica(sector.id),
+        cache: home.cache_dir(sector.id),
+        shared: home.shared_dir(),
+        replica: home.replica(sector.id),
         stop: stop.clone(),
     }
 }
@@ -140,8 +182,9 @@ fn statement(sector: &Sector, challenge: &Challenge) -> SealStatement {
     SealStatement {
         id: sector.id,
         size: sector.size,
+        porep: sector.porep,
         ticket: challenge.replica.ticket,
-        seed: challenge.seed,
+        seed: challenge.seed(),
         commitments: challenge.replica.commitments,
     }
 }
@@ -184,34 +227,27 @@ fn copy(
         comm_r: challenge.replica.commitments.comm_r,
         simulated: sector.simulated,
     };
-    let root = choose_root(tools, sector.id)?;
+    let home = tools.home(sector);
+    let claim = claim_room(tools, &home, &to_store)?;
     let row = tools.progress.begin(sector.id.number, Phase::P5);
     let copied = |done_bytes, total_bytes| row.tell(Progress::Copying { done_bytes, total_bytes });
-    let stored = copy_sector(&tools.scratch, root, &to_store, &tools.copy_limit, &copied, stop)?;
+    let stored = copy_sector(&home, claim.root(), &to_store, &tools.copy_limit, &copied, stop)?;
     Ok(Output::P5 { stored })
 }
 
-/// Where an earlier attempt left something of this sector, otherwise where there is most room;
-/// never a root that hangs, or is not the one that it was.
-fn choose_root(tools: &Tools, id: SectorId) -> Result<&StorageRoot, Failure> {
-    let mut failure = None;
-    let mut best: Option<(bool, u64, &StorageRoot)> = None;
+/// Room for the copy in a storage that answers and is the one that it was.
+fn claim_room(tools: &Tools, home: &Scratch, to_store: &ToStore) -> Result<RoomClaim, Failure> {
+    let bytes = bytes_to_copy(home, to_store)?;
+    let (mut seen, mut failure) = (Vec::new(), None);
     for root in &tools.storage {
-        match look_at_root(tools, root, id) {
-            Ok((begun, free)) if best.is_none_or(|(b, f, _)| (begun, free) > (b, f)) => {
-                best = Some((begun, free, root));
-            }
-            Ok(_) => {}
+        match look_at_root(tools, root, to_store.id) {
+            Ok(found) => seen.push(found),
             Err(trouble) => failure = Some(worse(failure, trouble)),
         }
     }
-    match (best, failure) {
-        (Some((_, _, root)), _) => Ok(root),
-        (None, Some(failure)) => Err(failure),
-        (None, None) => {
-            let what = "no storage is configured";
-            Err(Failure::new(Class::Operator, what, "add a [[storage]] and start sealbox again"))
-        }
+    match failure {
+        Some(failure) if seen.is_empty() => Err(failure),
+        Some(_) | None => tools.room.claim(to_store.id, bytes, seen),
     }
 }
 
@@ -223,18 +259,14 @@ fn worse(before: Option<Failure>, trouble: Failure) -> Failure {
     }
 }
 
-/// Whether a copy of this sector was begun there, and how much room there is.
-fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<(bool, u64), Failure> {
+fn look_at_root(tools: &Tools, root: &StorageRoot, id: SectorId) -> Result<Seen, Failure> {
     if let Some(hung) = hung_as_seen(tools, root.path()) {
         return Err(hung);
     }
     tools.roots.check(root.path())?;
-    let looked_at = root.clone();
-    within(ANSWER_LIMIT, move || {
-        let begun = looked_at.cache_dir(id).exists();
-        disk::available(looked_at.path()).map(|free| (begun, free.0))
-    })
-    .unwrap_or_else(|| Err(hung(root.path(), ANSWER_LIMIT)))
+    let (room, looked_at) = (tools.room.clone(), root.clone());
+    within(ANSWER_LIMIT, move || room.look(&looked_at, id))
+        .unwrap_or_else(|| Err(hung(root.path(), ANSWER_LIMIT)))
 }
 
 /// What the samples say of a root that hangs: it is not even asked then.
@@ -293,7 +325,7 @@ fn clean_behind_copy(
     let proven = prove_stored_copy(tools, sector, sealed, &|_done, _total| {}, &Cell::new(false))?;
     tracing::info!("the stored copy is proven; the scratch is cleaned");
     die_at("p6.copy_proven");
-    clean(&tools.scratch, &Permit::proven(proven), record).map(|_deleted| ())
+    clean(&tools.home(sector), &Permit::proven(proven), record).map(|_deleted| ())
 }
 
 fn clean_given_up(
@@ -302,7 +334,13 @@ fn clean_given_up(
     because: &GiveUp,
     record: Record<'_>,
 ) -> Result<(), Failure> {
-    clean(&tools.scratch, &Permit::given_up(sector.id, because), record)?;
+    let home = tools.home(sector);
+    if tools.scratch.contains(&home) {
+        clean(&home, &Permit::given_up(sector.id, because), record)?;
+    } else {
+        // It is not this box's any more; what lies there is an orphan if it ever is again.
+        tracing::warn!(scratch = %home, "nothing is deleted in a scratch that is not configured");
+    }
     // Before P5 was ever started there is nothing of it in any storage, whatever state that is in.
     if sector.tasks[Phase::P5].attempts == 0 {
         return Ok(());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sealbox::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use sealbox::domain::layout::{
-    CacheFile, Scratch, StorageRoot, cache_files, stored_files, trash_of,
+    CacheFile, Scratch, StorageRoot, cache_files_after_p2, stored_files, trash_of,
 };
 use sealbox::domain::order::BoxState;
 use sealbox::domain::pipeline::{self, Stamp};
@@ -120,7 +120,8 @@ impl Past {
                 missing.push(format!("sector {} at {}: {what}", sector.id, sector.stage.name()));
             };
             for file in on_scratch(sector, scratch) {
-                if !is_intact(&file) {
+                // A P2 that has come to its end drops what is answered.
+                if !is_intact(&file) && !is_deleted(&file) {
                     lacks(format!("{} is missing or spoilt", file.display()));
                 }
             }
@@ -161,7 +162,8 @@ fn on_scratch(sector: &Sector, scratch: &Scratch) -> Vec<PathBuf> {
         | Stage::WaitSeed { .. }
         | Stage::P3 { .. }
         | Stage::Proving { .. } => {
-            let mut files: Vec<_> = cache_files(sector.size).into_iter().map(cache).collect();
+            let mut files: Vec<_> =
+                cache_files_after_p2(sector.kind()).into_iter().map(cache).collect();
             files.push(scratch.replica(sector.id));
             files
         }

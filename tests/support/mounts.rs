@@ -94,14 +94,14 @@ impl Drop for Disk {
     }
 }
 
-/// A small disk that can be filled to its last byte and emptied again.
+/// A disk in memory, of any size, that can be filled to its last byte and emptied again.
 pub struct SmallDisk {
     pub mount: PathBuf,
 }
 
 impl SmallDisk {
     pub fn make(mount: &Path, mib: u64) -> Result<Self, String> {
-        fs::create_dir(mount).map_err(|error| error.to_string())?;
+        fs::create_dir_all(mount).map_err(|error| error.to_string())?;
         let size = format!("size={mib}m");
         run("mount", &["-t", "tmpfs", "-o", &size, "none", as_text(mount)])?;
         Ok(Self { mount: mount.to_path_buf() })

@@ -66,8 +66,8 @@ fn the_repositorys_file_seals_one_small_sector_for_real() {
     assert_eq!(config.sector_size, SectorSize::KiB2);
     assert_eq!(config.auto_pledge, AutoPledge::Sectors(1));
     assert_eq!(config.data_dir, Path::new("/base/sealbox-data"));
-    assert_eq!(config.scratch, Path::new("/base/sealbox-data/scratch"));
-    assert_eq!(config.storage, [Path::new("/base/sealbox-data/storage")]);
+    assert_eq!(config.scratch, [RootConfig::at("/base/sealbox-data/scratch")]);
+    assert_eq!(config.storage, [RootConfig::at("/base/sealbox-data/storage")]);
     assert_eq!(config.parameters, Path::new("/base/sealbox-data/parameters"));
     assert_eq!(config.copy_limit_bytes_per_sec, None);
     assert_eq!(config.notes, Vec::<String>::new());
@@ -110,8 +110,10 @@ fn every_key_is_documented_in_the_repositorys_file() {
 #[test]
 fn the_examples_in_the_repositorys_file_hold() {
     let config = parse(&built_in_with_everything()).unwrap();
-    assert_eq!(config.scratch, Path::new("/mnt/md1/sealbox"));
-    assert_eq!(config.storage, [Path::new("/mnt/storage/sealbox")]);
+    assert_eq!(config.scratch, [RootConfig::at("/mnt/md1/sealbox")]);
+    let keep_free = Some(ByteSize(0));
+    let storage = RootConfig { keep_free, ..RootConfig::at("/mnt/storage/sealbox") };
+    assert_eq!(config.storage, [storage]);
     assert_eq!(config.max_outstanding.len(), 5);
     assert_eq!(config.max_outstanding_in_all, Some(100));
     assert_eq!(config.machine.reserved_cores, Some(1));
@@ -131,9 +133,37 @@ fn the_examples_in_the_repositorys_file_hold() {
 }
 
 #[test]
+fn several_scratches_and_storages_each_have_a_weight_and_what_stays_free() {
+    let roots = "
+        scratch_keep_free_mib = 1
+        [[scratch]]
+        path = '/fast'
+        weight = 10
+        [[scratch]]
+        path = '/slow'
+        keep_free_mib = 2
+        [[storage]]
+        path = '/store'
+        weight = 0
+        keep_free_mib = 3
+    ";
+    let config = parse(roots).unwrap();
+    let [fast, slow] = &config.scratch[..] else { panic!("{:?}", config.scratch) };
+    assert_eq!((fast.path.as_path(), fast.weight), (Path::new("/fast"), 10));
+    assert_eq!(config.scratch_keeps_free(fast), ByteSize(1 << 20));
+    assert_eq!((slow.path.as_path(), slow.weight), (Path::new("/slow"), 1));
+    assert_eq!(config.scratch_keeps_free(slow), ByteSize(2 << 20));
+    let stored =
+        RootConfig { weight: 0, keep_free: Some(ByteSize(3 << 20)), ..RootConfig::at("/store") };
+    assert_eq!(config.storage, [stored]);
+    let (config, _) = parse_with(roots, &[("SEALBOX_SCRATCH", "/other")]).unwrap();
+    assert_eq!(config.scratch, [RootConfig::at("/other")]);
+}
+
+#[test]
 fn the_fleets_file_loads_as_it_is() {
     let config = parse(FLEET).unwrap();
-    assert_eq!(config.scratch, Path::new("/sealer"));
+    assert_eq!(config.scratch, [RootConfig::at("/sealer")]);
     assert_eq!(config.sector_size, SectorSize::MiB512);
     assert_eq!(config.copy_limit_bytes_per_sec, Some(500 << 20));
     assert_eq!(config.miner, ActorId(1000));
@@ -168,8 +198,8 @@ fn a_variable_wins_over_the_file() {
         ],
     )
     .unwrap();
-    assert_eq!(config.scratch, Path::new("/base/elsewhere"));
-    assert_eq!(config.storage, [Path::new("/data/storage")]);
+    assert_eq!(config.scratch, [RootConfig::at("/base/elsewhere")]);
+    assert_eq!(config.storage, [RootConfig::at("/data/storage")]);
     assert_eq!(config.sector_size, SectorSize::MiB8);
     assert_eq!(config.miner, ActorId(2000));
     assert_eq!(config.auto_pledge, AutoPledge::Sectors(7));
@@ -234,4 +264,17 @@ fn json_shows_values_in_the_files_units() {
     assert_eq!(json["chain"]["lab"]["epoch_ms"], 1000);
     assert_eq!(json["engine"]["simulated"]["durations_ms"]["P6"], 100);
     assert_eq!(json["workers"][0]["wait_sec"], 60);
+}
+
+#[test]
+fn the_kind_of_porep_is_interactive_unless_another_is_named() {
+    assert_eq!(parse("").unwrap().porep, Porep::Interactive);
+    for porep in Porep::ALL {
+        let text = format!("porep = \"{porep}\"");
+        assert_eq!(parse(&text).unwrap().porep, porep);
+    }
+    let (config, _) = parse_with("", &[("SEALBOX_POREP", "synthetic")]).unwrap();
+    assert_eq!(config.porep, Porep::Synthetic);
+    let refusal = parse("porep = \"noninteractive\"").unwrap_err().to_string();
+    assert!(refusal.contains("\"non-interactive\""), "{refusal}");
 }

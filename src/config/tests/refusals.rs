@@ -104,6 +104,10 @@ fn directories_that_get_into_each_others_way_are_refused() {
     refused(&storage("/d", "/x"), 2, "scratch", &["the same directory as `data_dir`"]);
     refused("data_dir = '/s/d'\nscratch='/s'", 2, "scratch", &["around `data_dir`"]);
     refused("scratch = '/a'\nlocal_dir = '/b'", 2, "local_dir", &["two names for one thing"]);
+    let two = |first, second| format!("[[scratch]]\npath='{first}'\n[[scratch]]\npath='{second}'");
+    refused(&two("/s", "/s/x"), 4, "scratch", &["(/s/x) is inside `scratch` (/s)"]);
+    refused("local_dir = '/b'\n[[scratch]]\npath='/a'", 1, "local_dir", &["two names"]);
+    refused("scratch = ['/a', '/b']", 1, "scratch", &["[[scratch]]"]);
     let twice = "[[storage]]\npath = '/x'\n[[storage]]\npath = '/x/'";
     refused(twice, 4, "storage.path", &["the same directory as"]);
     refused("[[storage]]", 1, "storage.path", &["missing"]);

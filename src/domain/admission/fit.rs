@@ -1,17 +1,21 @@
 //! Whether a task fits: what is left of the machine, and of the scratch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::rooms::{Room, Rooms};
+use super::{Making, Queue};
 use crate::domain::ids::SectorNumber;
+use crate::domain::layout::Scratch;
 use crate::domain::needs::{Cores, Machine, Need, Needs};
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
-use crate::domain::units::{ByteSize, SectorSize};
+use crate::domain::porep::SealKind;
+use crate::domain::units::ByteSize;
 
 /// What tasks are measured against. The default is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,20 +24,9 @@ pub struct Bounds {
     /// None: not limited.
     pub machine: Option<Machine>,
     /// None: not limited.
-    pub scratch: Option<Arc<Room>>,
+    pub scratch: Option<Arc<Rooms>>,
     /// What runs now.
-    pub running: Vec<(SectorNumber, SectorSize, Phase)>,
-}
-
-/// The scratch, as last looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Room {
-    /// What may still be written: what the file system has, less what is to stay free.
-    pub free: ByteSize,
-    /// What sectors in flight held of it at that time, what they share left out.
-    pub held: BTreeMap<SectorNumber, ByteSize>,
-    /// Sizes whose shared files are there.
-    pub shared: BTreeSet<SectorSize>,
+    pub running: Vec<(SectorNumber, SealKind, Phase)>,
 }
 
 /// What a task waits for although a worker is free.
@@ -55,8 +48,13 @@ pub enum Wait {
     /// Another task has the proving pool.
     Pool,
     Scratch {
+        root: Scratch,
         need: ByteSize,
         free: ByteSize,
+    },
+    /// The scratch cannot be worked in now.
+    Away {
+        why: String,
     },
     /// For what is ordered by itself: room for its copy, beside those that are owed.
     Storage {
@@ -80,9 +78,10 @@ impl fmt::Display for Wait {
             Self::Cores { need, left } => write!(f, "needs {need} cores, {left} are left for it"),
             Self::Gpus { need, left } => write!(f, "needs {need} GPUs, {left} are left for it"),
             Self::Pool => write!(f, "needs the proving pool, which another task has"),
-            Self::Scratch { need, free } => {
-                write!(f, "needs {need} on the scratch, {free} are free and not reserved")
+            Self::Scratch { root, need, free } => {
+                write!(f, "needs {need} on {root}, {free} unreserved")
             }
+            Self::Away { why } => f.write_str(why),
             Self::Storage { need, free } => write!(
                 f,
                 "another copy needs {need} of storage, {free} are left beside the copies that are \
@@ -99,19 +98,32 @@ pub(super) struct Left<'a> {
     bounds: &'a Bounds,
     machine: Option<Machine>,
     pool_taken: bool,
-    /// Of the scratch, after all that running tasks will still write; none: not limited.
-    room: Option<u64>,
+    /// Of each scratch, after all that running tasks will still write; not there: not limited.
+    rooms: BTreeMap<&'a Scratch, u64>,
 }
 
 impl<'a> Left<'a> {
-    pub fn of(bounds: &'a Bounds) -> Self {
-        let room = bounds.scratch.as_ref().map(|room| room.free.0);
-        let mut left = Self { bounds, machine: bounds.machine, pool_taken: false, room };
-        for (number, size, phase) in &bounds.running {
-            left.deduct(bounds.needs.of(*size, *phase));
-            left.write(bounds.still_to_write(*number, *size, *phase));
+    pub fn of(bounds: &'a Bounds, queue: &Queue) -> Self {
+        let roots = bounds.scratch.iter().flat_map(|rooms| &rooms.roots);
+        let rooms = roots.map(|(root, room)| (root, room.free.0)).collect();
+        let mut left = Self { bounds, machine: bounds.machine, pool_taken: false, rooms };
+        for (number, kind, phase) in &bounds.running {
+            left.deduct(bounds.needs.of(*kind, *phase));
+            if let Some(sector) = queue.making.get(number) {
+                left.write(sector, bounds.still_to_write(*number, sector, *phase));
+            }
         }
         left
+    }
+
+    /// Why nothing of this sector can start now, whatever else is free.
+    pub fn away(&self, sector: &Making) -> Option<Wait> {
+        #[cfg(test)]
+        if planted(Bug::AwayForgotten) {
+            return None;
+        }
+        let room = self.bounds.room_of(sector.scratch.as_ref())?;
+        room.away.clone().map(|why| Wait::Away { why })
     }
 
     /// Takes what the task needs. If it does not fit, that is kept for it all the same: else what
@@ -119,14 +131,14 @@ impl<'a> Left<'a> {
     pub fn take(
         &mut self,
         number: SectorNumber,
-        size: SectorSize,
+        sector: &Making,
         phase: Phase,
     ) -> Result<(), Wait> {
-        let need = self.bounds.needs.of(size, phase);
-        let writes = self.bounds.still_to_write(number, size, phase);
-        let wait = self.lacks(need).or_else(|| self.lacks_room(writes));
+        let need = self.bounds.needs.of(sector.kind, phase);
+        let writes = self.bounds.still_to_write(number, sector, phase);
+        let wait = self.lacks(need).or_else(|| self.lacks_room(sector, writes));
         self.deduct(need);
-        self.write(writes);
+        self.write(sector, writes);
         wait.map_or(Ok(()), Err)
     }
 
@@ -145,9 +157,15 @@ impl<'a> Left<'a> {
         }
     }
 
-    fn lacks_room(&self, writes: u64) -> Option<Wait> {
-        let free = self.room.filter(|free| writes > *free)?;
-        Some(Wait::Scratch { need: ByteSize(writes), free: ByteSize(free) })
+    fn lacks_room(&self, sector: &Making, writes: u64) -> Option<Wait> {
+        let root = self.root_of(sector)?;
+        let free = self.rooms.get(root).filter(|free| writes > **free)?;
+        Some(Wait::Scratch { root: root.clone(), need: ByteSize(writes), free: ByteSize(*free) })
+    }
+
+    fn root_of(&self, sector: &Making) -> Option<&'a Scratch> {
+        let rooms = self.bounds.scratch.as_deref()?;
+        rooms.of(sector.scratch.as_ref()).map(|(root, _)| root)
     }
 
     fn deduct(&mut self, need: Need) {
@@ -165,43 +183,59 @@ impl<'a> Left<'a> {
         }
     }
 
-    fn write(&mut self, bytes: u64) {
-        self.room = self.room.map(|room| room.saturating_sub(bytes));
+    fn write(&mut self, sector: &Making, bytes: u64) {
+        let Some((rooms, root)) = self.bounds.scratch.as_ref().zip(self.root_of(sector)) else {
+            return;
+        };
+        for root in rooms.sharing(root) {
+            self.rooms.entry(root).and_modify(|left| *left = left.saturating_sub(bytes));
+        }
     }
 }
 
 impl Bounds {
-    /// What this phase's attempt may still add to what the sector holds of the scratch. P1 leaves
+    /// What this phase's attempt may still add to what the sector holds of its scratch. P1 leaves
     /// room for P2: a disk that is full in between would hold half-made sectors only.
-    fn still_to_write(&self, number: SectorNumber, size: SectorSize, phase: Phase) -> u64 {
+    fn still_to_write(&self, number: SectorNumber, sector: &Making, phase: Phase) -> u64 {
         match phase {
-            Phase::P1 | Phase::P2 => self.reserved(number, size),
+            Phase::P1 | Phase::P2 => self.reserved(number, &sector.before_p2()),
             Phase::P3 | Phase::P4 | Phase::P5 | Phase::P6 => 0,
         }
     }
 
     /// What is reserved for a sector that is being made: its most, net of what it holds.
-    pub fn reserved(&self, number: SectorNumber, size: SectorSize) -> u64 {
-        let held = self.scratch.as_ref().and_then(|room| room.held.get(&number));
-        self.most(size).saturating_sub(held.map_or(0, |held| held.0))
+    pub fn reserved(&self, number: SectorNumber, sector: &Making) -> u64 {
+        let room = self.room_of(sector.scratch.as_ref());
+        let held = room.and_then(|room| room.held.get(&number));
+        let (most, after_p2) =
+            (self.needs.scratch(sector.kind), self.needs.scratch_after_p2(sector.kind));
+        // What is dropped with P2 may be gone by the last look at the disk, or not yet: what is
+        // left is the bound of both. Where nothing is dropped, tree-d may still be a link.
+        let most = match sector.replicated && after_p2 < most {
+            true => after_p2.0,
+            false => self.most(sector.kind, room),
+        };
+        most.saturating_sub(held.map_or(0, |held| held.0))
     }
 
     /// The most that a sector will hold by itself.
-    pub fn most(&self, size: SectorSize) -> u64 {
-        let shares = self.scratch.as_ref().is_some_and(|room| room.shared.contains(&size));
-        let shared = if shares { self.needs.shared(size).0 } else { 0 };
-        self.needs.scratch(size).0.saturating_sub(shared)
+    pub fn most(&self, kind: SealKind, room: Option<&Room>) -> u64 {
+        let shares = room.is_some_and(|room| room.shared.contains(&kind.size));
+        let shared = if shares { self.needs.shared(kind.size).0 } else { 0 };
+        self.needs.scratch(kind).0.saturating_sub(shared)
     }
 
-    /// What is neither used nor reserved, with these sectors still being made; none: not limited.
-    pub(super) fn unreserved(
-        &self,
-        making: impl Iterator<Item = (SectorNumber, SectorSize)>,
-    ) -> Option<u64> {
-        let free = self.scratch.as_ref()?.free.0;
-        let reserved = making.map(|(number, size)| self.reserved(number, size)).sum();
-        #[cfg(test)]
-        let reserved = if planted(Bug::ReservesNothing) { 0 } else { reserved };
-        Some(free.saturating_sub(reserved))
+    /// Whether nothing can be done for this sector, whatever else is free.
+    pub(super) fn is_away(&self, sector: &Making) -> bool {
+        self.room_of(sector.scratch.as_ref()).is_some_and(|room| room.away.is_some())
+    }
+
+    pub(super) fn some_root_is_away(&self) -> bool {
+        let mut rooms = self.scratch.iter().flat_map(|rooms| rooms.roots.values());
+        rooms.any(|room| room.away.is_some())
+    }
+
+    pub(super) fn room_of(&self, named: Option<&Scratch>) -> Option<&Room> {
+        self.scratch.as_ref()?.of(named).map(|(_, room)| room)
     }
 }

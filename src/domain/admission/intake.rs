@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::sites::Sites;
 use super::{Admitted, Capacity, Queue, Start, Wait};
+use crate::domain::ids::SectorNumber;
+use crate::domain::layout::Scratch;
 use crate::domain::order::Orders;
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::SealKind;
 use crate::domain::units::{ByteSize, SectorSize, Timestamp};
 
 /// The storage, as last looked at.
@@ -31,7 +35,7 @@ pub struct UntilFull {
 }
 
 /// Unfinished at or over the limit: nothing new is issued. Never more than P1's workers can take
-/// up, so that a ticket is fresh when it is used; never one that the scratch has no room for; and
+/// up, so that a ticket is fresh when it is used; never one that no scratch has room for; and
 /// none while another met a full disk, whichever disk that is.
 pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitted: &mut Admitted) {
     let shelves = capacity.until_full.as_ref().map(|until| Shelves::of(until, queue, capacity));
@@ -40,7 +44,7 @@ pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitt
         .as_ref()
         .zip(shelves.as_ref())
         .and_then(|(until, shelves)| shelves.lack(until.size, capacity));
-    if let Some(sector) = queue.cramped.keys().next() {
+    if let Some(sector) = queue.cramped.iter().find(|number| !is_away(**number, queue, capacity)) {
         admitted.intake = Some(Wait::FullDisk { sector: *sector });
         return;
     }
@@ -57,8 +61,9 @@ pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitt
     for order in in_sequence {
         for _ in 0..order.left() {
             match gate.pass(order.size) {
-                Ok(()) => {
-                    admitted.starts.push(Start::Issue { order: order.id, size: order.size });
+                Ok(scratch) => {
+                    let (order, size) = (order.id, order.size);
+                    admitted.starts.push(Start::Issue { order, size, scratch });
                 }
                 Err(wait) => {
                     admitted.intake = admitted.intake.take().or(wait);
@@ -71,18 +76,36 @@ pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitt
     // What was ordered comes first: it is owed a copy too, from now on.
     for start in &admitted.starts {
         match start {
-            Start::Issue { size, .. } | Start::Pledge { size } => shelves.put(*size, capacity),
+            Start::Issue { size, .. } | Start::Pledge { size, .. } => shelves.put(*size, capacity),
             Start::Task { .. } => {}
         }
     }
     while shelves.lack(until.size, capacity).is_none() {
-        if let Err(wait) = gate.pass(until.size) {
-            admitted.intake = admitted.intake.take().or(wait);
-            return;
-        }
+        let scratch = match gate.pass(until.size) {
+            Ok(scratch) => scratch,
+            Err(wait) => {
+                admitted.intake = admitted.intake.take().or(wait);
+                return;
+            }
+        };
         shelves.put(until.size, capacity);
-        admitted.starts.push(Start::Pledge { size: until.size });
+        admitted.starts.push(Start::Pledge { size: until.size, scratch });
     }
+}
+
+fn is_away(number: SectorNumber, queue: &Queue, capacity: &Capacity) -> bool {
+    let sector = queue.making.get(&number);
+    sector.is_some_and(|sector| capacity.bounds.is_away(sector))
+}
+
+/// How many P1s are queued for a root that is away.
+fn queued_away(queue: &Queue, capacity: &Capacity) -> u64 {
+    if !capacity.bounds.some_root_is_away() {
+        return 0;
+    }
+    let later = queue.later.iter().filter(|(_, phase, _)| *phase == Phase::P1);
+    let queued = queue.ready[Phase::P1].iter().chain(later.map(|(_, _, number)| number));
+    queued.filter(|number| is_away(**number, queue, capacity)).count() as u64
 }
 
 /// Lets in what the throttle, P1's workers and the scratch have a place for.
@@ -93,27 +116,29 @@ struct Gate<'a> {
     /// For P1.
     waiting: u64,
     take_up: u64,
-    room: Option<u64>,
+    sites: Sites<'a>,
 }
 
 impl<'a> Gate<'a> {
-    fn of(queue: &Queue, capacity: &'a Capacity) -> Self {
+    fn of(queue: &'a Queue, capacity: &'a Capacity) -> Self {
         let p1 = queue.counts.phases[Phase::P1];
+        // A failed P1 counts: a scratch that is gone would otherwise fail the whole order, one by
+        // one. What waits for a root that is away does not: the other roots go on.
+        let waiting = queue.counts.drawing_ticket + p1.queued + p1.failed;
+        let waiting = waiting.saturating_sub(queued_away(queue, capacity));
         Self {
             capacity,
             outstanding: queue.outstanding.clone(),
             in_all: queue.outstanding.values().sum(),
-            // A failed P1 counts: a scratch that is gone would otherwise fail the whole order, one
-            // by one.
-            waiting: queue.counts.drawing_ticket + p1.queued + p1.failed,
+            waiting,
             take_up: capacity.total_for(Phase::P1),
-            room: capacity.bounds.unreserved(queue.making()),
+            sites: Sites::beside(&capacity.bounds, queue.making()),
         }
     }
 
     /// Takes a place for a sector of this size. If there is none: what it waits for beside the
     /// throttle and P1's workers.
-    fn pass(&mut self, size: SectorSize) -> Result<(), Option<Wait>> {
+    fn pass(&mut self, size: SectorSize) -> Result<Option<Scratch>, Option<Wait>> {
         let held = self.outstanding.entry(size).or_default();
         let limit = self.capacity.max_outstanding.get(&size).copied().unwrap_or(u64::MAX);
         #[cfg(test)]
@@ -122,17 +147,12 @@ impl<'a> Gate<'a> {
         if *held >= limit || self.in_all >= limit_in_all || self.waiting >= self.take_up {
             return Err(None);
         }
-        let need = ByteSize(self.capacity.bounds.most(size));
-        if let Some(free) = self.room.filter(|free| need.0 > *free) {
-            // Kept for it: a smaller size that fits would take it away for ever.
-            self.room = Some(0);
-            return Err(Some(Wait::Scratch { need, free: ByteSize(free) }));
-        }
-        self.room = self.room.map(|free| free - need.0);
+        let kind = SealKind::new(size, self.capacity.porep);
+        let scratch = self.sites.take(kind).map_err(Some)?;
         *held += 1;
         self.in_all += 1;
         self.waiting += 1;
-        Ok(())
+        Ok(scratch)
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod fit;
 mod intake;
+mod rooms;
+mod sites;
 #[cfg(test)]
 mod tests;
 
@@ -13,32 +15,57 @@ use serde::Serialize;
 
 use super::failure::Class;
 use super::ids::{OrderId, SectorNumber};
+use super::layout::Scratch;
 use super::order::Orders;
 use super::phase::{PerPhase, Phase};
 #[cfg(test)]
 use super::planted::{Bug, planted};
+use super::porep::{Porep, SealKind};
 use super::sector::{Copying, Sector, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 use fit::Left;
 
-pub use fit::{Bounds, Room, Wait};
+pub use fit::{Bounds, Wait};
 pub use intake::{Stores, UntilFull};
+pub use rooms::{Room, Rooms};
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
 /// decision costs what it starts and not what there is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Queue {
-    ready: PerPhase<BTreeMap<SectorNumber, SectorSize>>,
+    ready: PerPhase<BTreeSet<SectorNumber>>,
     /// Failed attempts that are tried again, by when.
-    later: BTreeMap<(Timestamp, Phase, SectorNumber), SectorSize>,
-    /// Sectors in flight: the scratch is reserved for them.
-    making: BTreeMap<SectorNumber, SectorSize>,
+    later: BTreeSet<(Timestamp, Phase, SectorNumber)>,
+    /// Sectors in flight: their scratch is reserved for them.
+    making: BTreeMap<SectorNumber, Making>,
     /// Sectors that met a full disk and try again when there is room.
-    cramped: BTreeMap<SectorNumber, SectorSize>,
+    cramped: BTreeSet<SectorNumber>,
     outstanding: BTreeMap<SectorSize, u64>,
     /// Those whose copy is not in storage yet.
     uncopied: BTreeMap<SectorSize, u64>,
     counts: Counts,
+}
+
+/// A sector in flight, as far as room is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Making {
+    kind: SealKind,
+    /// P2 is behind it: it will not hold more again than what is left then.
+    replicated: bool,
+    /// The root that it names.
+    pub scratch: Option<Scratch>,
+}
+
+impl Making {
+    pub fn of(sector: &Sector) -> Self {
+        let scratch = sector.scratch.clone();
+        Self { kind: sector.kind(), replicated: sector.is_replicated(), scratch }
+    }
+
+    /// The same sector before its P2, or with it to be done again.
+    fn before_p2(&self) -> Self {
+        Self { replicated: false, ..self.clone() }
+    }
 }
 
 /// How many tasks of a phase stand where.
@@ -81,9 +108,9 @@ impl Queue {
         self.outstanding.get(&size).copied().unwrap_or(0)
     }
 
-    /// Sectors that the scratch is reserved for.
-    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, SectorSize)> + '_ {
-        self.making.iter().map(|(number, size)| (*number, *size))
+    /// Sectors that scratch is reserved for.
+    pub fn making(&self) -> impl Iterator<Item = (SectorNumber, &Making)> + '_ {
+        self.making.iter().map(|(number, sector)| (*number, sector))
     }
 
     /// When the next back-off ends. One that is over by now waits for a worker, whose end wakes.
@@ -92,7 +119,7 @@ impl Queue {
         let now = if planted(Bug::WakesForThePast) { Timestamp(0) } else { now };
         let after_now =
             (Bound::Excluded((now, Phase::P6, SectorNumber(u64::MAX))), Bound::Unbounded);
-        self.later.range(after_now).next().map(|((at, _, _), _)| *at)
+        self.later.range(after_now).next().map(|(at, _, _)| *at)
     }
 
     fn shift(&mut self, sector: &Sector, add: bool) {
@@ -121,9 +148,13 @@ impl Queue {
         }
         // P2 is the last phase that adds to the scratch, and P6 only takes away. But the disk was
         // looked at before that, perhaps: the reservation ends when nothing of the sector is left.
-        put(&mut self.making, number, sector.size, add);
+        if add {
+            self.making.insert(number, Making::of(sector));
+        } else {
+            self.making.remove(&number);
+        }
         if waits_for_space(sector) {
-            put(&mut self.cramped, number, sector.size, add);
+            put(&mut self.cramped, number, add);
         }
         match &sector.stage {
             Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
@@ -150,13 +181,13 @@ impl Queue {
                     step(&mut counts.queued, add);
                     match not_before {
                         _ if !startable => {}
-                        None => put(&mut self.ready[phase], number, sector.size, add),
-                        Some(at) => put(&mut self.later, (*at, phase, number), sector.size, add),
+                        None => put(&mut self.ready[phase], number, add),
+                        Some(at) => put(&mut self.later, (*at, phase, number), add),
                     }
                 }
                 #[cfg(test)]
                 Work::Running { .. } if planted(Bug::DoubleStart) => {
-                    put(&mut self.ready[phase], number, sector.size, add);
+                    put(&mut self.ready[phase], number, add);
                 }
                 Work::Running { .. } => step(&mut counts.running, add),
                 Work::Failed { .. } => step(&mut counts.failed, add),
@@ -169,11 +200,11 @@ fn step(count: &mut u64, add: bool) {
     *count = if add { *count + 1 } else { count.saturating_sub(1) };
 }
 
-fn put<K: Ord>(map: &mut BTreeMap<K, SectorSize>, key: K, size: SectorSize, add: bool) {
+fn put<T: Ord>(set: &mut BTreeSet<T>, item: T, add: bool) {
     if add {
-        map.insert(key, size);
+        set.insert(item);
     } else {
-        map.remove(&key);
+        set.remove(&item);
     }
 }
 
@@ -224,6 +255,8 @@ pub struct Capacity {
     pub intake_open: bool,
     /// What is ordered by itself; none: nothing.
     pub until_full: Option<UntilFull>,
+    /// What a sector that is issued now would be.
+    pub porep: Porep,
     pub bounds: Bounds,
     /// Phases that may not start now: what they need is still being made.
     pub held: BTreeSet<Phase>,
@@ -240,12 +273,12 @@ impl Capacity {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
-    /// Issue the next sector of this order.
-    Issue { order: OrderId, size: SectorSize },
-    /// Order a sector of this size, and issue it.
-    Pledge { size: SectorSize },
+    /// Issue the next sector of this order, in this root; none: in the only one there is.
+    Issue { order: OrderId, size: SectorSize, scratch: Option<Scratch> },
+    /// Order a sector of this size, and issue it, likewise.
+    Pledge { size: SectorSize, scratch: Option<Scratch> },
     /// Start this task on a worker of this group.
     Task { sector: SectorNumber, phase: Phase, group: usize },
 }
@@ -265,6 +298,14 @@ pub struct Admitted {
     pub full: Option<Wait>,
 }
 
+impl Admitted {
+    fn waits_for(&mut self, sector: SectorNumber, phase: Phase, wait: Wait) {
+        if self.waits.len() < WAITS {
+            self.waits.insert((sector, phase), wait);
+        }
+    }
+}
+
 /// At most this many waiting tasks are told about.
 pub const WAITS: usize = 100;
 
@@ -280,28 +321,31 @@ pub fn admit(queue: &Queue, orders: &Orders, capacity: &Capacity, now: Timestamp
 
 fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admitted) {
     let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
-    let mut left = Left::of(&capacity.bounds);
+    let mut left = Left::of(&capacity.bounds, queue);
     for phase in BY_URGENCY.into_iter().filter(|phase| !capacity.held.contains(phase)) {
         let due = queue
             .later
             .iter()
-            .take_while(|((at, _, _), _)| *at <= now)
-            .filter(|((_, of, _), _)| *of == phase)
-            .map(|((_, _, number), size)| (number, size));
-        // A map keeps the oldest sector first.
+            .take_while(|(at, _, _)| *at <= now)
+            .filter(|(_, of, _)| *of == phase)
+            .map(|(_, _, number)| number);
+        // A set keeps the oldest sector first.
         let startable = |sector: &SectorNumber| !capacity.held_tasks.contains(&(phase, *sector));
-        let ready = queue.ready[phase].iter().chain(due).filter(|(sector, _)| startable(sector));
-        for (&sector, &size) in ready {
+        let ready = queue.ready[phase].iter().chain(due).filter(|sector| startable(sector));
+        for &sector in ready {
+            // What is ready is in flight.
+            let Some(making) = queue.making.get(&sector) else { continue };
+            if let Some(wait) = left.away(making) {
+                admitted.waits_for(sector, phase, wait);
+                continue;
+            }
             let Some(group) = group_for(phase, capacity, &free) else { break };
-            match left.take(sector, size, phase) {
+            match left.take(sector, making, phase) {
                 Ok(()) => {
                     free[group] -= 1;
                     admitted.starts.push(Start::Task { sector, phase, group });
                 }
-                Err(wait) if admitted.waits.len() < WAITS => {
-                    admitted.waits.insert((sector, phase), wait);
-                }
-                Err(_) => {}
+                Err(wait) => admitted.waits_for(sector, phase, wait),
             }
         }
     }

@@ -1,3 +1,5 @@
+mod roots;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -18,6 +20,17 @@ struct Yard {
     sectors: BTreeMap<SectorNumber, Sector>,
     queue: Queue,
     state: BoxState,
+    /// Of the sectors that are issued next.
+    porep: Porep,
+}
+
+fn commitments() -> Commitments {
+    let zeros = Bytes32([0; 32]);
+    Commitments { comm_d: CommD(zeros), comm_r: CommR(zeros) }
+}
+
+fn kind(size: SectorSize) -> SealKind {
+    SealKind::new(size, Porep::Interactive)
 }
 
 impl Yard {
@@ -44,10 +57,17 @@ impl Yard {
     }
 
     fn issue(&mut self, order: OrderId, size: SectorSize) -> u64 {
+        self.issue_in(None, order, size)
+    }
+
+    fn issue_in(&mut self, scratch: Option<Scratch>, order: OrderId, size: SectorSize) -> u64 {
         let number = self.state.next_number;
         let miner = ActorId(1000);
         let data = Data::CommittedCapacity;
-        self.happen(number, Event::Issued { miner, size, data, order, simulated: true });
+        let porep = self.porep;
+        let simulated = true;
+        let issued = Event::Issued { miner, size, data, order, simulated, porep, scratch };
+        self.happen(number, issued);
         number
     }
 
@@ -61,8 +81,7 @@ impl Yard {
     /// A sector with its vanilla proofs made.
     fn proving(&mut self, order: OrderId, size: SectorSize) -> u64 {
         let number = self.ready_for_p1(order, size);
-        let zeros = Bytes32([0; 32]);
-        let commitments = Commitments { comm_d: CommD(zeros), comm_r: CommR(zeros) };
+        let (zeros, commitments) = (Bytes32([0; 32]), commitments());
         let pre_commit =
             PreCommit { message: "m".to_owned(), epoch: Epoch(2), seed_epoch: Epoch(3) };
         let seed = Seed { epoch: Epoch(3), value: zeros };
@@ -114,8 +133,8 @@ fn the_throttle_issues_up_to_its_limit_and_a_failed_sector_holds_its_place() {
     let mut yard = Yard::default();
     yard.order(size, 3);
     let capacity = capacity(&[group(&Phase::ALL, 8)], &[(size, 1)]);
-    let issue = Start::Issue { order: OrderId(0), size };
-    assert_eq!(yard.admit(&capacity), [issue]);
+    let issue = Start::Issue { order: OrderId(0), size, scratch: None };
+    assert_eq!(yard.admit(&capacity), std::slice::from_ref(&issue));
     let first = yard.ready_for_p1(OrderId(0), size);
     yard.happen(first, started(Phase::P1));
     assert_eq!(yard.admit(&capacity), [], "one is outstanding");
@@ -134,7 +153,7 @@ fn one_size_at_its_limit_does_not_hold_up_another() {
     yard.order(SectorSize::GiB32, 1).order(SectorSize::GiB32, 1).order(SectorSize::KiB2, 1);
     yard.issue(OrderId(0), SectorSize::GiB32);
     let capacity = capacity(&[group(&Phase::ALL, 8)], &[(SectorSize::GiB32, 1)]);
-    let small = Start::Issue { order: OrderId(2), size: SectorSize::KiB2 };
+    let small = Start::Issue { order: OrderId(2), size: SectorSize::KiB2, scratch: None };
     assert_eq!(yard.admit(&capacity), [small]);
 }
 
@@ -282,9 +301,14 @@ fn a_held_task_waits_alone_and_leaves_its_place_to_the_next_sector() {
 
 const GIB: u64 = 1 << 30;
 
+/// One root.
+fn only(room: Room) -> std::sync::Arc<Rooms> {
+    std::sync::Arc::new(Rooms::one(Scratch::new("/sealer"), room))
+}
+
 /// A machine for one 32 GiB C2 and a few labels beside it.
 fn bounded(memory_gib: u64, cores: u32, free: Option<u64>) -> Capacity {
-    let room = |free| std::sync::Arc::new(Room { free: ByteSize(free), ..Room::default() });
+    let room = |free| only(Room { free: ByteSize(free), ..Room::default() });
     Capacity {
         bounds: Bounds {
             needs: std::sync::Arc::new(Needs::real()),
@@ -328,7 +352,7 @@ fn what_runs_counts_against_the_machine() {
     yard.order(SectorSize::GiB32, 1);
     let number = SectorNumber(yard.ready_for_p1(OrderId(0), SectorSize::GiB32));
     let mut capacity = bounded(100, 16, None);
-    capacity.bounds.running.push((SectorNumber(9), SectorSize::GiB32, Phase::P4));
+    capacity.bounds.running.push((SectorNumber(9), kind(SectorSize::GiB32), Phase::P4));
     let admitted = yard.decide(&capacity);
     assert_eq!(of_phase(&admitted, Phase::P1), [0; 0]);
     assert!(matches!(admitted.waits[&(number, Phase::P1)], Wait::Memory { .. }));
@@ -342,7 +366,7 @@ fn memory_is_kept_for_a_snark_that_waits_so_that_labels_do_not_starve_it() {
     yard.ready_for_p1(OrderId(0), SectorSize::GiB32);
     let mut capacity = bounded(130, 16, None);
     // A label of a third sector runs: 66 GiB are left, enough for the C2's 62 and for nothing more.
-    capacity.bounds.running.push((SectorNumber(9), SectorSize::GiB32, Phase::P1));
+    capacity.bounds.running.push((SectorNumber(9), kind(SectorSize::GiB32), Phase::P1));
     assert_eq!(of_phase(&yard.decide(&capacity), Phase::P4), [first]);
     capacity.bounds.machine = Some(Machine { memory: ByteSize(125 * GIB), cores: 16, gpus: 0 });
     let admitted = yard.decide(&capacity);
@@ -366,7 +390,7 @@ fn one_task_at_a_time_has_the_proving_pool_and_labels_go_on_beside_it() {
 #[test]
 fn no_sector_is_begun_that_the_scratch_has_no_room_for() {
     let size = SectorSize::KiB2;
-    let most = Needs::real().scratch(size).0;
+    let most = Needs::real().scratch(kind(size)).0;
     let mut yard = Yard::default();
     yard.order(size, 9);
     let issued = |free| {
@@ -377,13 +401,13 @@ fn no_sector_is_begun_that_the_scratch_has_no_room_for() {
     let (none, why) = issued(most - 1);
     let why = why.expect("it says what it waits for").to_string();
     assert_eq!(none, 0);
-    assert!(why.contains("on the scratch"), "{why}");
+    assert!(why.contains("on /sealer, "), "{why}");
 }
 
 #[test]
 fn a_reservation_shrinks_by_what_the_sector_already_holds() {
     let size = SectorSize::KiB2;
-    let most = Needs::real().scratch(size).0;
+    let most = Needs::real().scratch(kind(size)).0;
     let mut yard = Yard::default();
     yard.order(size, 2);
     let number = SectorNumber(yard.ready_for_p1(OrderId(0), size));
@@ -392,11 +416,55 @@ fn a_reservation_shrinks_by_what_the_sector_already_holds() {
     let held = [(number, ByteSize(most / 2))].into();
     let mut capacity = bounded(24, 2, None);
     let room = Room { free: ByteSize(most - most / 2 + most), held, ..Room::default() };
-    capacity.bounds.scratch = Some(std::sync::Arc::new(room.clone()));
+    capacity.bounds.scratch = Some(only(room.clone()));
     assert_eq!(yard.decide(&capacity).starts.len(), 1);
     let room = Room { free: ByteSize(room.free.0 - 1), ..room };
-    capacity.bounds.scratch = Some(std::sync::Arc::new(room));
+    capacity.bounds.scratch = Some(only(room));
     assert_eq!(yard.decide(&capacity).starts, []);
+}
+
+/// What its layers held is free for the next sector while it waits for its seed; another PoRep
+/// keeps them until the seed is answered.
+#[test]
+fn a_synthetic_sector_behind_p2_leaves_room_for_the_next() {
+    let size = SectorSize::GiB32;
+    let issued_beside_one_behind_p2 = |porep| {
+        let kind = SealKind::new(size, porep);
+        let (most, after) = (Needs::real().scratch(kind), Needs::real().scratch_after_p2(kind));
+        let mut yard = Yard { porep, ..Yard::default() };
+        yard.order(size, 2);
+        let number = SectorNumber(yard.ready_for_p1(OrderId(0), size));
+        for output in [Output::P1, Output::P2 { commitments: commitments() }] {
+            yard.happen(number.0, started(output.phase()));
+            yard.happen(number.0, Event::Succeeded { output });
+        }
+        // A disk for one sector and what is left of another, looked at behind P2.
+        let held = [(number, after)].into();
+        let mut capacity = bounded(256, 16, None);
+        capacity.porep = porep;
+        let room = Room { free: most, held, ..Room::default() };
+        capacity.bounds.scratch = Some(only(room.clone()));
+        let issued = yard.admit(&capacity).len();
+        // Looked at before it dropped anything: too much is held back, never too little.
+        let held = [(number, most)].into();
+        let room = Room { free: ByteSize(most.0 - 1), held, ..room };
+        capacity.bounds.scratch = Some(only(room));
+        (issued, yard.admit(&capacity).len())
+    };
+    assert_eq!(issued_beside_one_behind_p2(Porep::Synthetic), (1, 0));
+    let mut yard = Yard { porep: Porep::Synthetic, ..Yard::default() };
+    yard.order(size, 2);
+    let number = SectorNumber(yard.ready_for_p1(OrderId(0), size));
+    let kind = SealKind::new(size, Porep::Synthetic);
+    let after = Needs::real().scratch_after_p2(kind);
+    let mut capacity = bounded(256, 16, None);
+    capacity.porep = Porep::Synthetic;
+    // The same disk and the same files, but P2 is still to do: it may have to be made again.
+    let held = [(number, after)].into();
+    let room = Room { free: Needs::real().scratch(kind), held, ..Room::default() };
+    capacity.bounds.scratch = Some(only(room));
+    let begun = yard.admit(&capacity);
+    assert!(!begun.iter().any(|start| matches!(start, Start::Issue { .. })), "{begun:?}");
 }
 
 #[test]
@@ -422,7 +490,7 @@ fn the_limit_for_all_sizes_together_holds_back_each_of_them() {
     yard.issue(OrderId(0), SectorSize::KiB2);
     let mut capacity = capacity(&[group(&Phase::ALL, 8)], &[]);
     capacity.max_outstanding_in_all = Some(2);
-    let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2 };
+    let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2, scratch: None };
     assert_eq!(yard.admit(&capacity), [issue]);
 }
 
@@ -439,7 +507,7 @@ fn until_full(copies: &[u64], unseen: usize) -> Capacity {
 }
 
 fn pledges(admitted: &Admitted) -> usize {
-    let pledge = Start::Pledge { size: SectorSize::GiB32 };
+    let pledge = Start::Pledge { size: SectorSize::GiB32, scratch: None };
     admitted.starts.iter().filter(|start| **start == pledge).count()
 }
 

@@ -5,6 +5,8 @@
 
 mod moves;
 mod names;
+#[cfg(test)]
+mod porep_tests;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -12,7 +14,7 @@ mod tests;
 use super::event::Event;
 use super::ids::{SectorId, SectorNumber};
 use super::phase::PerPhase;
-use super::sector::{Challenge, GiveUp, Sector, Snark, Stage, TaskRecord, Work};
+use super::sector::{Challenge, Drawn, GiveUp, Sector, Snark, Stage, TaskRecord, Work};
 use super::units::{Seq, Timestamp};
 use moves::{
     aborted, checked, clean_up_behind, clean_when_both_are_there, committing, failed,
@@ -47,7 +49,7 @@ pub struct IllegalEvent {
 
 /// Begins a sector.
 pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector, IllegalEvent> {
-    let Event::Issued { miner, size, data, order, simulated } = event else {
+    let Event::Issued { miner, size, data, order, simulated, porep, scratch } = event else {
         return Err(IllegalEvent {
             number,
             stage: "unborn",
@@ -61,6 +63,8 @@ pub fn issue(number: SectorNumber, stamp: Stamp, event: &Event) -> Result<Sector
         data: *data,
         order: *order,
         simulated: *simulated,
+        porep: *porep,
+        scratch: scratch.clone(),
         created: stamp.at,
         updated: stamp.at,
         seq: stamp.seq,
@@ -195,8 +199,8 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
         },
         Event::SeedDrawn { seed } => match &sector.stage {
             Stage::WaitSeed { replica, pre_commit } => {
-                let challenge =
-                    Challenge { replica: *replica, pre_commit: pre_commit.clone(), seed: *seed };
+                let drawn = Drawn { pre_commit: pre_commit.clone(), seed: *seed };
+                let challenge = Challenge { replica: *replica, drawn: Some(drawn) };
                 sector.stage = Stage::P3 { challenge, work: Work::fresh() };
                 Ok(())
             }

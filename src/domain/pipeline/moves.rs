@@ -7,6 +7,7 @@ use crate::domain::ids::SealProof;
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::Porep;
 use crate::domain::sector::{
     Challenge, Cleaning, Commit, Copying, GiveUp, Replica, Sealed, Sector, Snark, Stage, StoredAt,
     Work,
@@ -72,7 +73,7 @@ pub(super) fn succeeded(
         }
         (Output::P2 { commitments }, Stage::P2 { ticket, .. }) => {
             let replica = Replica { ticket: *ticket, commitments: *commitments };
-            sector.stage = Stage::PreCommitting { replica };
+            sector.stage = after_p2(sector.porep, replica);
         }
         (Output::P3, Stage::P3 { challenge, .. }) => {
             sector.stage = Stage::Proving {
@@ -116,6 +117,18 @@ pub(super) fn succeeded(
         ) => return Err(NOT_NOW),
     }
     Ok(())
+}
+
+/// Without interaction there is nothing to wait for: the chain first hears of the sector when it is
+/// proven.
+fn after_p2(porep: Porep, replica: Replica) -> Stage {
+    match porep {
+        Porep::Interactive | Porep::Synthetic => Stage::PreCommitting { replica },
+        Porep::NonInteractive => {
+            let challenge = Challenge { replica, drawn: None };
+            Stage::P3 { challenge, work: Work::fresh() }
+        }
+    }
 }
 
 pub(super) fn failed(
@@ -207,7 +220,18 @@ pub(super) fn redone(sector: &mut Sector) -> Result<(), Illegal> {
             sector.stage = Stage::P1 { ticket: *ticket, work: Work::fresh() };
             Ok(())
         }
+        // The chain knows nothing of it yet.
+        Stage::P3 { challenge: Challenge { replica, drawn: None }, work } => {
+            if work.is_running() {
+                return Err("an attempt is running");
+            }
+            sector.stage = Stage::P1 { ticket: replica.ticket, work: Work::fresh() };
+            Ok(())
+        }
         Stage::Ticket => Err("it has not begun"),
+        Stage::Proving { challenge: Challenge { drawn: None, .. }, .. } => {
+            Err("it is proven and copied by now")
+        }
         // From here on the chain knows its comm_r.
         Stage::PreCommitting { .. }
         | Stage::WaitSeed { .. }

@@ -51,8 +51,9 @@ pub(super) fn record(sector: &mut Sector, at: Timestamp, event: &Event) {
         later.done = None;
     }
     if let Stage::P1 { .. } = stage {
-        let later = &mut tasks[Phase::P2];
-        later.created = None;
-        later.done = None;
+        for phase in [Phase::P2, Phase::P3] {
+            tasks[phase].created = None;
+            tasks[phase].done = None;
+        }
     }
 }

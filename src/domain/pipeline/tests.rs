@@ -8,6 +8,7 @@ use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{
     Cleaning, Commit, Commitments, Copying, Data, PreCommit, Seed, StoredAt, Ticket,
 };
@@ -34,7 +35,7 @@ fn output(phase: Phase) -> Output {
 
 /// An event by its short name: `start P1`, `ok P1`, `fail P1` (operator), `flake P1` (transient),
 /// `bad P1` (sector), `stop P1` (interrupted), `retry P1`, and the ones without a phase.
-fn event(name: &str) -> Event {
+pub(super) fn event(name: &str) -> Event {
     let by = || "test".to_owned();
     let (word, phase) = match name.split_once(' ') {
         Some((word, phase)) => (word, phase.parse().unwrap()),
@@ -48,6 +49,8 @@ fn event(name: &str) -> Event {
             data: Data::CommittedCapacity,
             order: OrderId(0),
             simulated: false,
+            porep: Porep::Interactive,
+            scratch: None,
         },
         "ticket" => Event::TicketDrawn { ticket: Ticket { epoch: Epoch(1), value: B } },
         "start" => Event::Started { phase, worker: "w".to_owned() },

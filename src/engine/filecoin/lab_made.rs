@@ -13,6 +13,7 @@ use storage_proofs_porep::stacked::{StackedCircuit, StackedCompound, StackedDrg}
 use super::parameter_files::ParameterFiles;
 use super::registered;
 use crate::domain::failure::{Class, Failure};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::SectorSize;
 
 /// What to expect, as measured on two cores.
@@ -23,6 +24,11 @@ pub fn measured(size: SectorSize) -> &'static str {
         SectorSize::MiB512 => "longer than the 13 minutes of 8 MiB, and more than 7.2 GB of memory",
         SectorSize::GiB32 | SectorSize::GiB64 => "never",
     }
+}
+
+/// Every kind of PoRep is proven by the same circuit: this one stands for all.
+fn circuit_of(size: SectorSize) -> SealKind {
+    SealKind::new(size, Porep::Interactive)
 }
 
 pub enum Wanted {
@@ -60,7 +66,7 @@ fn generate_with_shape<Tree: 'static + MerkleTreeTrait>(
     type Scheme<'a, Tree> = StackedDrg<'a, Tree, DefaultPieceHasher>;
     type Circuit<Tree> = StackedCircuit<Tree, DefaultPieceHasher>;
 
-    let public = public_params::<Tree>(&registered::seal_proof(size).as_v1_config())?;
+    let public = public_params::<Tree>(&registered::seal_proof(circuit_of(size)).as_v1_config())?;
     let circuit = || {
         <Compound<Tree> as CompoundProof<'_, Scheme<'_, Tree>, Circuit<Tree>>>::blank_circuit(
             &public,
@@ -74,5 +80,37 @@ fn generate_with_shape<Tree: 'static + MerkleTreeTrait>(
         Wanted::Keys => {}
     }
     Compound::<Tree>::get_verifying_key(None::<&mut OsRng>, circuit(), &public)?;
+    Ok(())
+}
+
+/// Makes the reference string that the SNARKs of one sector are aggregated with, again through the
+/// library's cache. Whoever makes it knows what nobody should: it is of use in a lab only. Some KiB.
+pub fn generate_srs(size: SectorSize) -> anyhow::Result<()> {
+    match size {
+        SectorSize::KiB2 => generate_srs_with_shape::<SectorShape2KiB>(size),
+        SectorSize::MiB8 => generate_srs_with_shape::<SectorShape8MiB>(size),
+        SectorSize::MiB512 => generate_srs_with_shape::<SectorShape512MiB>(size),
+        SectorSize::GiB32 | SectorSize::GiB64 => {
+            Err(anyhow::anyhow!("a lab-made reference string is refused for {size}"))
+        }
+    }
+}
+
+fn generate_srs_with_shape<Tree: 'static + MerkleTreeTrait>(
+    size: SectorSize,
+) -> anyhow::Result<()> {
+    type Compound<Tree> = StackedCompound<Tree, DefaultPieceHasher>;
+    type Scheme<'a, Tree> = StackedDrg<'a, Tree, DefaultPieceHasher>;
+    type Circuit<Tree> = StackedCircuit<Tree, DefaultPieceHasher>;
+
+    let proof = registered::seal_proof(SealKind::new(size, Porep::NonInteractive));
+    let public = public_params::<Tree>(&proof.as_v1_config())?;
+    // The last SNARK is repeated until there are as many as a power of two.
+    let snarks = usize::from(proof.partitions()).next_power_of_two();
+    <Compound<Tree> as CompoundProof<'_, Scheme<'_, Tree>, Circuit<Tree>>>::srs_key(
+        Some(&mut OsRng),
+        &public,
+        snarks,
+    )?;
     Ok(())
 }

@@ -48,7 +48,7 @@ pub fn label(job: &Job, ticket: &Ticket, hooks: &Hooks, tell: Tell<'_>) -> Resul
                 return tree_d::label_beside(job, ticket);
             }
             seal_pre_commit_phase1(
-                registered::seal_proof(job.size),
+                registered::seal_proof(job.kind()),
                 &job.cache,
                 Path::new("/dev/zero"),
                 &job.replica,

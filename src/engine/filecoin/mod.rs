@@ -13,6 +13,7 @@ mod recorder;
 mod registered;
 mod replicate;
 pub mod settings;
+mod srs;
 mod stored;
 mod tree_d;
 mod trusted;
@@ -21,6 +22,8 @@ mod trusted;
 mod real_copy;
 #[cfg(test)]
 mod real_layers;
+#[cfg(test)]
+mod real_porep;
 #[cfg(test)]
 mod real_sector;
 #[cfg(test)]
@@ -31,11 +34,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use params::Parameters;
 pub use params::{Found, find_parameters};
+pub use srs::find as find_srs;
 pub use trusted::{TrustedFile, trusted_set_up};
 
 use super::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::domain::failure::Failure;
 use crate::domain::ids::{CommR, SealProof};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
@@ -60,40 +65,50 @@ impl Default for Hooks {
 
 /// Seals with `filecoin-proofs-api`.
 pub struct FilecoinEngine {
-    size: SectorSize,
     hooks: Hooks,
-    /// Sectors of a size that the box is no longer configured for still want to be finished. None:
-    /// another process has seen to the parameters.
-    parameters: Option<Mutex<BTreeMap<SectorSize, Arc<Parameters>>>>,
+    /// None: another process has seen to the parameters.
+    own: Option<Own>,
+}
+
+/// The parameters that this process sees to.
+struct Own {
+    /// What the box is configured for. Sectors of another kind still want to be finished.
+    configured: SealKind,
+    /// By size, and whether proofs are aggregated.
+    all: Mutex<BTreeMap<(SectorSize, bool), Arc<Parameters>>>,
 }
 
 impl FilecoinEngine {
-    /// For a box that seals sectors of `size`: its parameters are looked for, and if need be
+    /// For a box that seals sectors of this kind: its parameters are looked for, and if need be
     /// made, from now on. [`settings`] must have been made before.
-    pub fn new(size: SectorSize, hooks: Hooks) -> Self {
-        let engine = Self { size, hooks, parameters: Some(Mutex::default()) };
-        engine.parameters_of(size);
+    pub fn new(kind: SealKind, hooks: Hooks) -> Self {
+        let engine = Self { hooks, own: Some(Own { configured: kind, all: Mutex::default() }) };
+        engine.parameters_of(kind);
         engine
     }
 
     /// For one attempt in a process of its own: the box has waited for the parameters, and neither
     /// looks at them nor makes any here.
-    pub fn with_ready_parameters(size: SectorSize) -> Self {
-        Self { size, hooks: Hooks::default(), parameters: None }
+    pub fn with_ready_parameters() -> Self {
+        Self { hooks: Hooks::default(), own: None }
     }
 
-    /// Blocks until the parameters for this size can be used.
+    /// Blocks until the parameters for this kind can be used.
     ///
     /// # Errors
     /// Why they cannot.
-    pub fn await_parameters(&self, size: SectorSize) -> Result<(), Failure> {
-        self.parameters_of(size).map_or(Ok(()), |parameters| parameters.wait())
+    pub fn await_parameters(&self, kind: SealKind) -> Result<(), Failure> {
+        self.parameters_of(kind).map_or(Ok(()), |parameters| parameters.wait())
     }
 
-    fn parameters_of(&self, size: SectorSize) -> Option<Arc<Parameters>> {
-        let mut all = self.parameters.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_size = all.entry(size).or_insert_with(|| Parameters::new(size, self.hooks.clone()));
-        Some(Arc::clone(of_size))
+    fn parameters_of(&self, kind: SealKind) -> Option<Arc<Parameters>> {
+        let aggregated = match kind.porep {
+            Porep::Interactive | Porep::Synthetic => false,
+            Porep::NonInteractive => true,
+        };
+        let mut all = self.own.as_ref()?.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Parameters::new(kind.size, aggregated, self.hooks.clone());
+        Some(Arc::clone(all.entry((kind.size, aggregated)).or_insert_with(new)))
     }
 }
 
@@ -115,13 +130,13 @@ impl Engine for FilecoinEngine {
     }
 
     fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
-        self.await_parameters(statement.size)?;
+        self.await_parameters(statement.kind())?;
         prove::prove_snark(job, statement)
     }
 
     fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {
         // The verifying key is one of the parameters' files.
-        self.await_parameters(statement.size)?;
+        self.await_parameters(statement.kind())?;
         prove::verify(statement, proof)
     }
 
@@ -129,12 +144,12 @@ impl Engine for FilecoinEngine {
         stored::prove(copy, comm_r)
     }
 
-    fn seal_proof_name(&self, size: SectorSize) -> &'static str {
-        registered::seal_proof_name(size)
+    fn seal_proof_name(&self, kind: SealKind) -> &'static str {
+        registered::named_seal_proof(kind).1
     }
 
     fn parameters(&self) -> ParametersState {
-        let parameters = self.parameters_of(self.size);
+        let parameters = self.own.as_ref().and_then(|own| self.parameters_of(own.configured));
         parameters.map_or(ParametersState::NotNeeded, |parameters| parameters.state())
     }
 }

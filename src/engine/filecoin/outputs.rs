@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorId;
+use crate::domain::porep::Porep;
 use crate::domain::sector::Ticket;
 use crate::domain::units::SectorSize;
 use crate::engine::files::{self, Unreadable};
@@ -34,16 +35,20 @@ pub const SUSPECT: &str = "sealbox-suspect.json";
 pub struct Binding {
     pub sector: SectorId,
     pub size: SectorSize,
+    /// Outputs from before there was a choice do not say it.
+    #[serde(default)]
+    pub porep: Porep,
     pub ticket: Ticket,
 }
 
 impl Binding {
     pub fn of(job: &Job, ticket: &Ticket) -> Self {
-        Self { sector: job.id, size: job.size, ticket: *ticket }
+        Self { sector: job.id, size: job.size, porep: job.porep, ticket: *ticket }
     }
 
     pub fn of_statement(statement: &SealStatement) -> Self {
-        Self { sector: statement.id, size: statement.size, ticket: statement.ticket }
+        let SealStatement { id, size, porep, ticket, seed: _, commitments: _ } = *statement;
+        Self { sector: id, size, porep, ticket }
     }
 }
 
@@ -62,7 +67,7 @@ const VERSION: u32 = 1;
 pub enum Unusable {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    #[error("it belongs to another sector, size or ticket, or to another version of sealbox")]
+    #[error("it belongs to another sector, size, kind or ticket, or to another version of sealbox")]
     Foreign,
 }
 
@@ -147,6 +152,7 @@ mod tests {
         Binding {
             sector: SectorId { miner: ActorId(1000), number: SectorNumber(number) },
             size: SectorSize::KiB2,
+            porep: Porep::Interactive,
             ticket: Ticket { epoch: Epoch(1), value: Bytes32([1; 32]) },
         }
     }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use storage_proofs_core::parameter_cache::{get_parameter_data_from_id, verify_production_entry};
+use storage_proofs_core::parameter_cache::{
+    ParameterData, get_parameter_data_from_id, verify_production_entry,
+};
 
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::Bytes32;
@@ -205,7 +207,7 @@ pub fn hold(lock: &Path, waiting: impl FnOnce()) -> Result<File, Failure> {
 }
 
 impl Digest {
-    fn of(path: &Path) -> Result<Self, Failure> {
+    pub fn of(path: &Path) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::io("digesting the parameters", path, &error);
         let mut file = File::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
@@ -215,7 +217,7 @@ impl Digest {
     }
 
     /// Whether the file is there and has this size and digest.
-    fn is_of(&self, path: &Path) -> Result<bool, Failure> {
+    pub fn is_of(&self, path: &Path) -> Result<bool, Failure> {
         Ok(files::length(path)? == Some(self.bytes) && Self::of(path)? == *self)
     }
 }
@@ -223,10 +225,18 @@ impl Digest {
 /// Whether the file has the digest that the proofs library carries for its name
 /// (`storage_proofs_core::parameter_cache::PARAMETERS`).
 fn has_production_digest(path: &Path) -> Result<bool, Failure> {
+    has_digest_of(path, get_parameter_data_from_id)
+}
+
+/// As that, by another of the library's tables.
+pub fn has_digest_of(
+    path: &Path,
+    table: fn(&str) -> Option<&ParameterData>,
+) -> Result<bool, Failure> {
     use storage_proofs_core::error::Error;
 
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    match verify_production_entry(path, name, get_parameter_data_from_id) {
+    match verify_production_entry(path, name, table) {
         Ok(verified) => Ok(verified),
         Err(error) if matches!(error.downcast_ref(), Some(Error::InvalidParameters(_))) => {
             Ok(false)

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::Hooks;
 use super::lab_made::{Wanted, generate, measured};
 use super::parameter_files::{Appearance, ParameterFiles, Verdict, hold};
+use super::srs::{self, Ready};
 use super::trusted::seal_files;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::units::{ByteSize, SectorSize, Timestamp};
@@ -24,9 +25,14 @@ enum Looker {
     IsGone,
 }
 
-/// The parameters of one sector size. Made once a size and shared.
+/// How the parameters look from outside, and the aggregation key.
+type Appearances = [Option<Appearance>; 2];
+
+/// The parameters of one sector size. Made once and shared.
 pub struct Parameters {
     size: SectorSize,
+    /// Whether proofs are aggregated, which takes one more file.
+    aggregated: bool,
     state: Mutex<ParametersState>,
     changed: Condvar,
     hooks: Hooks,
@@ -34,9 +40,10 @@ pub struct Parameters {
 
 impl Parameters {
     /// Begins to look for them at once, and to make them if they are not there and may be made.
-    pub fn new(size: SectorSize, hooks: Hooks) -> Arc<Self> {
+    pub fn new(size: SectorSize, aggregated: bool, hooks: Hooks) -> Arc<Self> {
         let this = Arc::new(Self {
             size,
+            aggregated,
             state: Mutex::new(ParametersState::Checking),
             changed: Condvar::new(),
             hooks,
@@ -119,8 +126,11 @@ impl Parameters {
     /// Looks until they are there, or nothing but a Retry can help.
     fn look(&self, files: &ParameterFiles, every: Duration) {
         loop {
-            let before = files.appearance();
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.find_or_make(files)));
+            let before = self.appearance(files);
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let found = self.find_or_make(files)?;
+                self.with_srs(found)
+            }));
             let found = match outcome {
                 Ok(Ok(found)) => found,
                 Ok(Err(failure)) => ParametersState::Missing { failure },
@@ -136,7 +146,7 @@ impl Parameters {
     }
 
     /// Until something else lies there and does not grow any more, or somebody asks.
-    fn await_change(&self, files: &ParameterFiles, before: Option<Appearance>, every: Duration) {
+    fn await_change(&self, files: &ParameterFiles, before: Appearances, every: Duration) {
         let mut last = before;
         loop {
             let waiting = self.lock_state();
@@ -146,12 +156,40 @@ impl Parameters {
                 return;
             }
             drop(state);
-            let now = files.appearance();
+            let now = self.appearance(files);
             if now != before && now == last {
                 self.set(ParametersState::Checking);
                 return;
             }
             last = now;
+        }
+    }
+
+    fn appearance(&self, files: &ParameterFiles) -> Appearances {
+        let srs = self.aggregated.then(srs::files);
+        [files.appearance(), srs.and_then(|srs| srs.appearance())]
+    }
+
+    /// What aggregation takes beside parameters that are there.
+    fn with_srs(&self, found: ParametersState) -> Result<ParametersState, Failure> {
+        match found {
+            ParametersState::LabMade { .. } | ParametersState::Production { .. }
+                if self.aggregated =>
+            {
+                let waiting =
+                    || self.step("waiting for another sealbox that makes or fetches a key");
+                Ok(match srs::make_ready(self.size, waiting)? {
+                    Ready::There => found,
+                    Ready::Awaited(failure) => ParametersState::Awaited { failure },
+                })
+            }
+            ParametersState::NotNeeded
+            | ParametersState::Checking
+            | ParametersState::LabMade { .. }
+            | ParametersState::Production { .. }
+            | ParametersState::Making { .. }
+            | ParametersState::Missing { .. }
+            | ParametersState::Awaited { .. } => Ok(found),
         }
     }
 

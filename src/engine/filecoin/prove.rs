@@ -8,9 +8,10 @@ use filecoin_proofs_api::seal::{
 
 use super::library;
 use super::outputs::{self, Binding};
-use super::registered;
+use super::{registered, srs};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SealProof;
+use crate::domain::porep::Porep;
 use crate::engine::{Job, SealStatement};
 use crate::failpoint::die_at;
 
@@ -35,7 +36,7 @@ fn vanilla(job: &Job, statement: &SealStatement) -> Result<SealCommitPhase1Outpu
         statement.id.miner.prover_id(),
         library::sector_id(statement.id),
         statement.ticket.value.0,
-        statement.seed.value.0,
+        statement.seed_value().0,
         p2,
         &library::pieces(job.data, job.size),
     )
@@ -107,16 +108,21 @@ fn vanilla_proofs(
 }
 
 fn answers(output: &SealCommitPhase1Output, statement: &SealStatement) -> bool {
-    output.seed == statement.seed.value.0
+    output.seed == statement.seed_value().0
         && output.ticket == statement.ticket.value.0
         && library::commitments(output.comm_d, output.comm_r) == statement.commitments
 }
 
 pub fn verify(statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {
-    let proof_type = registered::seal_proof(statement.size);
-    let expected = proof_type.single_partition_proof_len() * usize::from(proof_type.partitions());
+    let proof_type = registered::seal_proof(statement.kind());
+    let snarks = proof_type.single_partition_proof_len() * usize::from(proof_type.partitions());
     // The library answers a proof of the wrong length with an error; the answer is no.
-    if proof.0.len() != expected {
+    let may_be = match statement.porep {
+        Porep::Interactive | Porep::Synthetic => proof.0.len() == snarks,
+        // All of them in one aggregate, whose length is the library's to know.
+        Porep::NonInteractive => !proof.0.is_empty(),
+    };
+    if !may_be {
         return Ok(false);
     }
     let verified = verify_seal(
@@ -126,26 +132,36 @@ pub fn verify(statement: &SealStatement, proof: &SealProof) -> Result<bool, Fail
         statement.id.miner.prover_id(),
         library::sector_id(statement.id),
         statement.ticket.value.0,
-        statement.seed.value.0,
+        statement.seed_value().0,
         &proof.0,
     );
-    verified.or_else(|error| refused(proof_type, &error))
+    verified.or_else(|error| refused(statement, proof_type, &error))
 }
 
 /// Bytes that are no points of the curve are an error of the library's too: no proof, so the
-/// answer is no. Only without the verifying key, whose digest was checked before, there is none.
-fn refused(proof_type: RegisteredSealProof, error: &anyhow::Error) -> Result<bool, Failure> {
+/// answer is no. Only without the keys, whose digests were checked before, there is none.
+fn refused(
+    statement: &SealStatement,
+    proof_type: RegisteredSealProof,
+    error: &anyhow::Error,
+) -> Result<bool, Failure> {
     let unchecked = |detail: String| {
         Failure::new(
             Class::Operator,
-            "the seal proof could not be checked: its verifying key cannot be read",
+            "the seal proof could not be checked: a key cannot be read",
             "see that the parameters' directory is there, restart sealbox, then retry",
         )
         .detail(detail)
     };
     let key =
         proof_type.cache_verifying_key_path().map_err(|error| unchecked(format!("{error:#}")))?;
-    std::fs::File::open(&key).map_err(|io| unchecked(format!("{io}; {error:#}")).at(&key))?;
+    let srs = match statement.porep {
+        Porep::Interactive | Porep::Synthetic => None,
+        Porep::NonInteractive => Some(srs::files().params),
+    };
+    for key in std::iter::once(key).chain(srs) {
+        std::fs::File::open(&key).map_err(|io| unchecked(format!("{io}; {error:#}")).at(&key))?;
+    }
     tracing::warn!(error = %format!("{error:#}"), "a seal proof is malformed");
     Ok(false)
 }

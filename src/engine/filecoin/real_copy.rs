@@ -4,18 +4,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::FilecoinEngine;
 use super::real_sector::{spoil, ticket, truncate};
-use super::{FilecoinEngine, Hooks};
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, Bytes32, CommR, OrderId, SealProof, SectorId, SectorNumber};
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::PerPhase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{
-    Challenge, Commit, Data, PreCommit, Replica, Sealed, Sector, Seed, Stage, StoredAt, TaskRecord,
+    Challenge, Commit, Data, Drawn, PreCommit, Replica, Sealed, Sector, Seed, Stage, StoredAt,
+    TaskRecord,
 };
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::Job;
@@ -46,27 +48,24 @@ impl Lab {
         let stored_in = BTreeSet::new();
         let places = Places {
             data_dir: &data_dir,
-            scratch: &scratch,
+            scratch: std::slice::from_ref(&scratch),
             storage: std::slice::from_ref(&storage),
             miner: ID.miner,
             stored_in: &stored_in,
         };
         let (roots, _) = Roots::open(&places, Timestamp(1)).unwrap();
-        let engine = FilecoinEngine {
-            size: SIZE,
-            hooks: Hooks::default(),
-            parameters: Some(Mutex::default()),
-        };
+        let engine = FilecoinEngine::with_ready_parameters();
         let tools = Tools {
             engine: Arc::new(engine),
             claims: Claims::open(&data_dir).unwrap(),
-            scratch: Scratch::new(&scratch),
+            scratch: vec![Scratch::new(&scratch)],
             storage: vec![StorageRoot::new(&storage)],
             copy_limit: RateLimit::new(None),
+            room: Default::default(),
             progress: Arc::new(ProgressBoard::default()),
             timeline: Arc::default(),
             roots,
-            disks: watch::channel(Vec::new()).1,
+            disks: Arc::new(watch::Sender::new(Vec::new())),
         };
         let sector = seal(&tools);
         Self { dir, tools, sector }
@@ -90,14 +89,16 @@ impl Lab {
 
 /// P1, P2 and P5 of it.
 fn seal(tools: &Tools) -> Sector {
-    let (cache, replica) = (tools.scratch.cache_dir(ID), tools.scratch.replica(ID));
+    let scratch = &tools.scratch[0];
+    let (cache, replica) = (scratch.cache_dir(ID), scratch.replica(ID));
     fs::create_dir_all(&cache).unwrap();
     let job = Job {
         id: ID,
         size: SIZE,
+        porep: Porep::Interactive,
         data: Data::CommittedCapacity,
         cache,
-        shared: tools.scratch.shared_dir(),
+        shared: scratch.shared_dir(),
         replica,
         stop: Stop::default(),
     };
@@ -106,18 +107,13 @@ fn seal(tools: &Tools) -> Sector {
     let commitments = tools.engine.replicate(&job, &ticket).unwrap();
     let to_store = ToStore { id: ID, size: SIZE, comm_r: commitments.comm_r, simulated: false };
     let limit = RateLimit::new(None);
-    let stored = copy_sector(
-        &tools.scratch,
-        &tools.storage[0],
-        &to_store,
-        &limit,
-        &|_, _| {},
-        &Stop::default(),
-    )
-    .unwrap();
+    let stored =
+        copy_sector(scratch, &tools.storage[0], &to_store, &limit, &|_, _| {}, &Stop::default())
+            .unwrap();
     let pre_commit = PreCommit { message: "m".into(), epoch: Epoch(8), seed_epoch: Epoch(20) };
     let seed = Seed { epoch: Epoch(20), value: Bytes32([9; 32]) };
-    let challenge = Challenge { replica: Replica { ticket, commitments }, pre_commit, seed };
+    let drawn = Some(Drawn { pre_commit, seed });
+    let challenge = Challenge { replica: Replica { ticket, commitments }, drawn };
     finished(Sealed {
         challenge,
         proof: SealProof(vec![0; 192]),
@@ -134,6 +130,8 @@ fn finished(sealed: Sealed) -> Sector {
         data: Data::CommittedCapacity,
         order: OrderId(0),
         simulated: false,
+        porep: Porep::Interactive,
+        scratch: None,
         created: at,
         updated: at,
         seq: Seq(1),

@@ -400,7 +400,7 @@ fn a_process_killed_in_layer_2_costs_one_layer() {
 fn label_without_records(job: &Job, ticket: &Ticket) {
     fs::File::create(&job.replica).unwrap();
     seal_pre_commit_phase1(
-        registered::seal_proof(job.size),
+        registered::seal_proof(job.kind()),
         &job.cache,
         Path::new("/dev/zero"),
         &job.replica,

@@ -8,6 +8,7 @@ use super::{FilecoinEngine, Hooks, label, outputs, prove, replicate, stored};
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, Bytes32, CommR, SealProof, SectorId, SectorNumber};
 use crate::domain::layout::CacheFile;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize};
 use crate::engine::{Engine, Job, SealStatement, StoredCopy};
@@ -20,8 +21,12 @@ pub struct Bench {
 }
 
 pub fn bench(number: u64) -> Bench {
+    bench_of(Porep::Interactive, number)
+}
+
+pub fn bench_of(porep: Porep, number: u64) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let job = job_in(dir.path(), number, SectorSize::KiB2);
+    let job = Job { porep, ..job_in(dir.path(), number, SectorSize::KiB2) };
     Bench { _dir: dir, job, ticket: ticket(1) }
 }
 
@@ -32,6 +37,7 @@ pub fn job_in(dir: &Path, number: u64, size: SectorSize) -> Job {
     Job {
         id: SectorId { miner: ActorId(1000), number: SectorNumber(number) },
         size,
+        porep: Porep::Interactive,
         data: Data::CommittedCapacity,
         cache,
         shared: dir.join("shared"),
@@ -42,6 +48,10 @@ pub fn job_in(dir: &Path, number: u64, size: SectorSize) -> Job {
 
 pub fn ticket(byte: u8) -> Ticket {
     Ticket { epoch: Epoch(7), value: Bytes32([byte; 32]) }
+}
+
+pub fn seed(byte: u8) -> Seed {
+    Seed { epoch: Epoch(20), value: Bytes32([byte; 32]) }
 }
 
 impl Bench {
@@ -57,8 +67,12 @@ impl Bench {
         SealStatement {
             id: self.job.id,
             size: self.job.size,
+            porep: self.job.porep,
             ticket: self.ticket,
-            seed: Seed { epoch: Epoch(20), value: Bytes32([9; 32]) },
+            seed: match self.job.porep {
+                Porep::Interactive | Porep::Synthetic => Some(seed(9)),
+                Porep::NonInteractive => None,
+            },
             commitments,
         }
     }
@@ -72,7 +86,7 @@ impl Bench {
     }
 
     /// What P5 takes: `p_aux`, tree-r-last and the replica, in another place.
-    fn stored_copy(&self) -> (tempfile::TempDir, StoredCopy) {
+    pub fn stored_copy(&self) -> (tempfile::TempDir, StoredCopy) {
         let dir = tempfile::tempdir().unwrap();
         let copy = StoredCopy {
             id: self.job.id,
@@ -251,7 +265,7 @@ fn a_damaged_stored_copy_is_refused() {
 #[test]
 #[ignore = "needs the 2 KiB parameters (made in 10 minutes if they are not there) and a minute"]
 fn a_sector_ends_with_a_seal_proof_that_verifies() {
-    let engine = FilecoinEngine::new(SectorSize::KiB2, Hooks::default());
+    let engine = FilecoinEngine::new(bench(11).job.kind(), Hooks::default());
     let bench = bench(11);
     engine.label(&bench.job, &bench.ticket, &|_| {}).unwrap();
     let commitments = engine.replicate(&bench.job, &bench.ticket).unwrap();
@@ -264,7 +278,7 @@ fn a_sector_ends_with_a_seal_proof_that_verifies() {
     assert!(engine.verify_seal(&statement, &proof).unwrap());
 
     let mut other_seed = statement.clone();
-    other_seed.seed.value = Bytes32([8; 32]);
+    other_seed.seed = Some(seed(8));
     assert!(!engine.verify_seal(&other_seed, &proof).unwrap());
     assert!(!engine.verify_seal(&statement, &SealProof(vec![0; 192])).unwrap());
     assert!(!engine.verify_seal(&statement, &SealProof(vec![])).unwrap());

@@ -102,7 +102,7 @@ fn what_is_put_together_is_what_the_library_would_have_returned() {
         let job = yard.job(5, size);
         fs::write(&job.replica, "").unwrap();
         let its_own = seal_pre_commit_phase1(
-            registered::seal_proof(size),
+            registered::seal_proof(job.kind()),
             &job.cache,
             Path::new("/dev/zero"),
             &job.replica,

@@ -167,7 +167,7 @@ fn root(file: &mut File) -> io::Result<Commitment> {
 /// # Errors
 /// As the library; and if the cache's path is not text.
 pub fn label_beside(job: &Job, ticket: &Ticket) -> anyhow::Result<SealPreCommitPhase1Output> {
-    let proof = registered::seal_proof(job.size);
+    let proof = registered::seal_proof(job.kind());
     let comm_d = library::comm_d_of_zeros(job.size);
     let replica_id = generate_replica_id::<PoseidonHasher, _>(
         &job.id.miner.prover_id(),

@@ -21,9 +21,9 @@ use crate::domain::failure::Failure;
 use crate::domain::ids::{CommR, SealProof, SectorId};
 use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
+use crate::domain::porep::SealKind;
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commitments, Ticket};
-use crate::domain::units::SectorSize;
 use crate::stop::Stop;
 
 /// The engine that is isolated. It stays in the box for what is not an attempt: the parameters,
@@ -53,9 +53,9 @@ impl Inner {
     }
 
     /// The child does not look at the parameters again: it trusts that the box has.
-    fn await_parameters(&self, size: SectorSize) -> Result<(), Failure> {
+    fn await_parameters(&self, kind: SealKind) -> Result<(), Failure> {
         match self {
-            Self::Filecoin(engine) => engine.await_parameters(size),
+            Self::Filecoin(engine) => engine.await_parameters(kind),
             Self::Simulated(_) => Ok(()),
         }
     }
@@ -117,13 +117,13 @@ impl Engine for Isolated {
     }
 
     fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
-        self.inner.await_parameters(statement.size)?;
+        self.inner.await_parameters(statement.kind())?;
         let call = Call::ProveSnark { job: job.clone(), statement: statement.clone() };
         self.ask(call, &job.stop, &|_| {})
     }
 
     fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {
-        self.inner.await_parameters(statement.size)?;
+        self.inner.await_parameters(statement.kind())?;
         let call = Call::VerifySeal { statement: statement.clone(), proof: proof.clone() };
         self.ask(call, &Stop::default(), &|_| {})
     }
@@ -139,8 +139,8 @@ impl Engine for Isolated {
         self.inner.engine().attend(phase, sector, stop)
     }
 
-    fn seal_proof_name(&self, size: SectorSize) -> &'static str {
-        self.inner.engine().seal_proof_name(size)
+    fn seal_proof_name(&self, kind: SealKind) -> &'static str {
+        self.inner.engine().seal_proof_name(kind)
     }
 
     fn parameters(&self) -> ParametersState {

@@ -10,9 +10,10 @@ use super::*;
 use crate::config::SimulatedConfig;
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, Bytes32, SectorNumber};
+use crate::domain::porep::Porep;
 use crate::domain::progress::Progress;
 use crate::domain::sector::Data;
-use crate::domain::units::Epoch;
+use crate::domain::units::{Epoch, SectorSize};
 
 fn isolated(dir: &Path, script: &str) -> Isolated {
     let inner = Inner::Simulated(SimulatedEngine::new(SimulatedConfig::default()));
@@ -25,6 +26,7 @@ fn job(dir: &Path) -> Job {
     Job {
         id: SectorId { miner: ActorId(1000), number: SectorNumber(7) },
         size: SectorSize::KiB2,
+        porep: Porep::Interactive,
         data: Data::CommittedCapacity,
         cache: dir.join("cache"),
         shared: dir.join("shared"),

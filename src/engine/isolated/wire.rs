@@ -11,7 +11,6 @@ use crate::domain::ids::{CommR, SealProof, SectorId};
 use crate::domain::phase::Phase;
 use crate::domain::progress::{Progress, Tell};
 use crate::domain::sector::Ticket;
-use crate::domain::units::SectorSize;
 use crate::engine::filecoin::FilecoinEngine;
 use crate::engine::simulated::{Part, SimulatedEngine};
 use crate::engine::{Engine, Job, SealStatement, StoredCopy};
@@ -39,9 +38,9 @@ pub enum Script {
 }
 
 impl Script {
-    pub fn engine(self, size: SectorSize) -> Box<dyn Engine> {
+    pub fn engine(self) -> Box<dyn Engine> {
         match self {
-            Self::Filecoin => Box::new(FilecoinEngine::with_ready_parameters(size)),
+            Self::Filecoin => Box::new(FilecoinEngine::with_ready_parameters()),
             Self::Simulated(part) => Box::new(SimulatedEngine::playing(part)),
         }
     }
@@ -79,17 +78,6 @@ impl Call {
             | Self::ProveSnark { job, .. } => job.id,
             Self::VerifySeal { statement, .. } => statement.id,
             Self::ProveStored { copy, .. } => copy.id,
-        }
-    }
-
-    pub fn size(&self) -> SectorSize {
-        match self {
-            Self::Label { job, .. }
-            | Self::Replicate { job, .. }
-            | Self::ProveVanilla { job, .. }
-            | Self::ProveSnark { job, .. } => job.size,
-            Self::VerifySeal { statement, .. } => statement.size,
-            Self::ProveStored { copy, .. } => copy.size,
         }
     }
 

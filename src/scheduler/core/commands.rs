@@ -9,6 +9,7 @@ use crate::domain::order::{OPEN_ORDERS_LIMIT, ORDER_LIMIT, Order, Place};
 use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::SealKind;
 use crate::domain::sector::Sector;
 use crate::domain::units::{SectorSize, Timestamp};
 use crate::scheduler::command::{Command, Done, Refusal, Retried};
@@ -29,10 +30,8 @@ impl Core {
                         mend: format!("order 1 to {ORDER_LIMIT} at a time"),
                     });
                 }
-                if let Some(machine) = &self.settings.machine
-                    && let Some(what) = self.settings.limits.needs.never_fits(size, machine)
-                {
-                    let mend = "order a size that fits; `[[need]]` and `[machine]` in \
+                if let Some(what) = self.never_fits(size) {
+                    let mend = "order a size that fits; `scratch`, `[[need]]` and `[machine]` in \
                                 appliance.toml say what sealbox plans with"
                         .to_owned();
                     return Err(Refusal::Invalid { what, mend });
@@ -114,12 +113,26 @@ impl Core {
         }
     }
 
+    /// What a sector of this size would be, if it were issued now.
+    fn kind(&self, size: SectorSize) -> SealKind {
+        SealKind::new(size, self.settings.porep)
+    }
+
+    /// Why a sector of this size could never be finished here, however long it waits.
+    fn never_fits(&self, size: SectorSize) -> Option<String> {
+        let needs = &self.settings.limits.needs;
+        let machine = self.settings.machine.as_ref();
+        let machine = machine.and_then(|machine| needs.never_fits(self.kind(size), machine));
+        let scratch = self.rooms.as_ref();
+        machine.or_else(|| scratch?.never_fit(needs.scratch(self.kind(size)), size))
+    }
+
     /// What runs goes on, whatever the limits are now: they say what may start. Nothing of them is
     /// put on record, for the next start reads the same file.
     fn adopt(&mut self, limits: &Limits, now: Timestamp) -> Result<Done, Refusal> {
-        let size = self.settings.sector_size;
+        let kind = self.kind(self.settings.sector_size);
         if let Some(machine) = &self.settings.machine
-            && let Some(what) = limits.needs.never_fits(size, machine)
+            && let Some(what) = limits.needs.never_fits(kind, machine)
         {
             let mend = "say in `[[need]]` what is right here, and reload again".to_owned();
             return Err(Refusal::Invalid { what, mend });

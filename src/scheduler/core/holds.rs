@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Cause, Core};
-use crate::domain::admission::{Room, Stores, UntilFull};
+use crate::domain::admission::{Rooms, Stores, UntilFull};
 use crate::domain::ids::SectorNumber;
+use crate::domain::layout::Scratch;
 use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
 #[cfg(test)]
@@ -37,9 +38,19 @@ impl Core {
         self.hung = hung;
     }
 
-    /// Takes note of how the scratch was found.
-    pub fn room(&mut self, room: Room) {
-        self.room = Some(Arc::new(room));
+    /// Takes note of how the scratch roots were found; whether that is new.
+    pub fn rooms(&mut self, rooms: Rooms) -> bool {
+        let new = self.rooms.as_deref() != Some(&rooms);
+        self.rooms = Some(Arc::new(rooms));
+        new
+    }
+
+    /// An attempt found its root gone: until the next look at it, nothing starts there.
+    pub fn scratch_is_away(&mut self, root: &Scratch, why: String) {
+        let Some(rooms) = self.rooms.as_mut().map(Arc::make_mut) else { return };
+        if let Some(room) = rooms.roots.get_mut(root) {
+            room.away = Some(why);
+        }
     }
 
     /// Takes note of how the storage was found: copies that were done before are in it.

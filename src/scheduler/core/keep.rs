@@ -87,7 +87,7 @@ impl Core {
             | Event::StoredDamaged { .. } => return,
         };
         if let Some(took) = times::took(after, step) {
-            Arc::make_mut(&mut self.usual).learn(after.size, step, took);
+            Arc::make_mut(&mut self.usual).learn(after.kind(), step, took);
         }
     }
 

@@ -12,11 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::admission::{
-    Admitted, Bounds, Capacity, Group, Queue, Room, Start, Stores, admit,
+    Admitted, Bounds, Capacity, Group, Queue, Rooms, Start, Stores, admit,
 };
 use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::layout::Scratch;
 use crate::domain::order::{AutoPledge, BoxState, ORDER_LIMIT};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
@@ -61,8 +62,8 @@ pub struct Core {
     held: BTreeMap<(Phase, Cause), String>,
     /// Storage that does not answer: what is stored there is not touched.
     hung: BTreeSet<PathBuf>,
-    /// The scratch, as last looked at; none: not limited.
-    room: Option<Arc<Room>>,
+    /// The scratch roots, as last looked at; none: not limited.
+    rooms: Option<Arc<Rooms>>,
     /// The storage, as last looked at; none: not yet.
     stores: Option<Arc<Stores>>,
     /// Copies that were made since, and when they were done.
@@ -98,7 +99,7 @@ impl Core {
             halted: None,
             held: BTreeMap::new(),
             hung: BTreeSet::new(),
-            room: None,
+            rooms: None,
             stores: None,
             unseen: Vec::new(),
             waiting: Admitted::default(),
@@ -261,10 +262,10 @@ impl Core {
         let mut admitted = admit(&self.queue, &self.box_state.orders, &self.capacity(), now);
         for start in std::mem::take(&mut admitted.starts) {
             match start {
-                Start::Issue { order, size } => self.issue(order, size, now),
-                Start::Pledge { size } => {
+                Start::Issue { order, size, scratch } => self.issue(order, size, scratch, now),
+                Start::Pledge { size, scratch } => {
                     let order = self.order(size, 1, BY_ITSELF, now).id;
-                    self.issue(order, size, now);
+                    self.issue(order, size, scratch, now);
                 }
                 Start::Task { sector, phase, group } => self.start(sector, phase, group, now),
             }
@@ -291,8 +292,8 @@ impl Core {
     }
 
     #[cfg(test)]
-    pub(super) fn room_seen(&self) -> Option<&Room> {
-        self.room.as_deref()
+    pub(super) fn rooms_seen(&self) -> Option<&Rooms> {
+        self.rooms.as_deref()
     }
 
     #[cfg(test)]
@@ -320,6 +321,7 @@ impl Core {
             max_outstanding_in_all: self.settings.limits.max_outstanding_in_all,
             intake_open: !self.box_state.intake_paused,
             until_full: self.until_full(),
+            porep: self.settings.porep,
             bounds: self.bounds(),
             held: self.held_phases(),
             held_tasks: self.held_tasks(),
@@ -329,23 +331,31 @@ impl Core {
     fn bounds(&self) -> Bounds {
         let running = |worker: &Worker| {
             let Doing { sector, phase, .. } = worker.doing?;
-            Some((sector, self.sectors.get(&sector)?.size, phase))
+            Some((sector, self.sectors.get(&sector)?.kind(), phase))
         };
         Bounds {
             needs: self.settings.limits.needs.clone(),
             machine: self.settings.machine,
-            scratch: self.room.clone(),
+            scratch: self.rooms.clone(),
             running: self.workers.iter().filter_map(running).collect(),
         }
     }
 
-    fn issue(&mut self, order: OrderId, size: SectorSize, now: Timestamp) {
+    fn issue(
+        &mut self,
+        order: OrderId,
+        size: SectorSize,
+        scratch: Option<Scratch>,
+        now: Timestamp,
+    ) {
         let issued = Event::Issued {
             miner: self.settings.miner,
             size,
             data: Data::CommittedCapacity,
             order,
             simulated: self.settings.simulated,
+            porep: self.settings.porep,
+            scratch,
         };
         self.must_happen(self.box_state.next_sector(), issued, now);
     }

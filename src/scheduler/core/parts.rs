@@ -11,6 +11,7 @@ use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::{AutoPledge, BoxState};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::Effect;
+use crate::domain::porep::Porep;
 use crate::domain::sector::Sector;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::SectorSize;
@@ -21,6 +22,8 @@ use crate::scheduler::view::Doing;
 pub struct Settings {
     pub miner: ActorId,
     pub sector_size: SectorSize,
+    /// What sectors that are issued from now on are; those in flight stay what they are.
+    pub porep: Porep,
     pub simulated: bool,
     /// What may be used of the machine; none: not limited.
     pub machine: Option<Machine>,
@@ -55,8 +58,6 @@ impl fmt::Debug for Limits {
 pub enum Cause {
     /// The Groth parameters are not there yet.
     Parameters,
-    /// The scratch does not answer.
-    Scratch,
     /// No storage answers.
     Storage,
 }

@@ -1,9 +1,10 @@
 //! The box as it is now, for everyone to read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Cause, Core, Worker};
+use super::{Core, Worker};
 use crate::domain::admission::Wait;
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::Order;
@@ -22,6 +23,7 @@ impl Core {
             simulated: self.settings.simulated,
             miner: self.settings.miner,
             sector_size: self.settings.sector_size,
+            porep: self.settings.porep,
             counts: *self.queue.counts(),
             finished: self.finished,
             given_up: self.given_up,
@@ -39,21 +41,14 @@ impl Core {
             held: self.held_words(),
             paused: self.box_state.paused.clone(),
             waits: self.waits(),
-            intake_waits: self.intake_waits(),
-            reserved_bytes: self.reserved().map(ByteSize),
+            intake_waits: self.waiting.intake.as_ref().map(Wait::to_string),
+            reserved: self.reserved(),
             stopping: self.stopping,
             suspect: self.suspect.clone(),
             behind: None,
             trouble: self.halted.clone(),
             report: self.report.clone(),
         }
-    }
-
-    /// A scratch that does not answer is why there is no room on it.
-    fn intake_waits(&self) -> Option<String> {
-        let wait = self.waiting.intake.as_ref()?;
-        let silent = self.held.get(&(Phase::P1, Cause::Scratch));
-        Some(silent.cloned().unwrap_or_else(|| wait.to_string()))
     }
 
     fn until_full_view(&self) -> Option<UntilFullView> {
@@ -71,10 +66,19 @@ impl Core {
         self.waiting.waits.iter().map(view).take(LISTED).collect()
     }
 
-    /// What sectors in flight may still add to the scratch.
-    fn reserved(&self) -> Option<u64> {
-        let bounds = self.room.as_ref().map(|_| self.bounds())?;
-        Some(self.queue.making().map(|(number, size)| bounds.reserved(number, size)).sum())
+    /// What sectors in flight may still add to each scratch.
+    fn reserved(&self) -> BTreeMap<PathBuf, ByteSize> {
+        let Some(rooms) = &self.rooms else { return BTreeMap::new() };
+        let bounds = self.bounds();
+        let roots = rooms.roots.keys().map(|root| (root.root().to_path_buf(), ByteSize(0)));
+        let mut reserved: BTreeMap<_, _> = roots.collect();
+        for (number, sector) in self.queue.making() {
+            let root = rooms.of(sector.scratch.as_ref());
+            if let Some(sum) = root.and_then(|(root, _)| reserved.get_mut(root.root())) {
+                sum.0 += bounds.reserved(number, sector);
+            }
+        }
+        reserved
     }
 
     /// What runs comes first: where many wait, it would not be seen otherwise.

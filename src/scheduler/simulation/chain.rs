@@ -7,6 +7,7 @@ use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommR, SectorNumber};
 use crate::domain::pipeline::Effect;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Commit, PreCommit, Sector, Seed, Snark, Stage, Ticket};
 use crate::domain::units::Epoch;
 
@@ -69,7 +70,10 @@ impl Chain {
             (
                 Effect::SendCommit,
                 Stage::Proving { challenge, snark: Snark::Committing { .. }, .. },
-            ) => self.commit(number, challenge.replica.commitments.comm_r, refused)?,
+            ) => {
+                let comm_r = challenge.replica.commitments.comm_r;
+                self.commit(number, comm_r, errand.sector.porep, refused)?
+            }
             (Effect::SendPreCommit | Effect::AwaitSeed | Effect::SendCommit, stage) => {
                 return Err(Violation {
                     of: "chain",
@@ -104,10 +108,15 @@ impl Chain {
         &mut self,
         number: SectorNumber,
         comm_r: CommR,
+        porep: Porep,
         refused: bool,
     ) -> Result<Event, Violation> {
-        ensure(self.pre_commits.get(&number) == Some(&comm_r), "chain", || {
-            format!("a commit of sector {number} without its pre-commit")
+        let expected = match porep {
+            Porep::Interactive | Porep::Synthetic => Some(&comm_r),
+            Porep::NonInteractive => None,
+        };
+        ensure(self.pre_commits.get(&number) == expected, "chain", || {
+            format!("a commit of {porep} sector {number} beside another pre-commit, or without one")
         })?;
         if refused && !self.commits.contains(&number) {
             return Ok(Event::CommitRefused { failure: no("the commit") });

@@ -23,6 +23,7 @@ impl Run {
         self.world.weather = Weather { parameters_made, ..Weather::default() };
         self.rates.kills_while_acting = 0;
         self.world.inputs.push_back(Input::Hold { waits_for: None });
+        self.world.away.clear();
         self.world.disk.mend_copies();
         if self.process.as_ref().is_none_or(|process| process.stopping) {
             self.kill()?;
@@ -110,7 +111,7 @@ impl Run {
                 process.asks.push_back(Command::RetryAll);
             } else if view.intake_paused || !view.paused.is_empty() {
                 process.asks.push_back(Command::ResumeAll);
-            } else if process.core.room_seen() != self.world.room().as_ref() {
+            } else if process.core.rooms_seen() != self.world.rooms().as_ref() {
                 self.world.look_at_the_scratch();
             } else if let Some(wake) = process.core.next_wake(self.world.now) {
                 self.world.now = wake;

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::ids::SectorNumber;
+use crate::domain::layout::Scratch;
 use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 
-use super::history::History;
+use super::history::{History, Known};
 use super::violation::{Violation, broken, ensure};
 
 pub const LAYERS: &str = "layers";
 pub const REPLICA: &str = "replica";
 pub const VANILLA: &str = "vanilla";
+/// The synthetic proofs: what stands for the layers, made and checked.
+pub const ANSWERS: &str = "answers";
 /// A copy that is not whole: it lies in storage, and belongs to a sector that was given up.
 pub const PARTIAL_COPY: &str = "partial copy";
 
@@ -31,11 +35,13 @@ pub struct Files {
     pub copied: Copied,
     /// The stored copy was looked at and found good.
     pub proven: bool,
+    /// The root that the files on scratch are in.
+    pub home: Option<Scratch>,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { scratch: BTreeSet::new(), copied: Copied::No, proven: false }
+        Self { scratch: BTreeSet::new(), copied: Copied::No, proven: false, home: None }
     }
 }
 
@@ -48,12 +54,27 @@ fn bytes(file: &str) -> u64 {
     large.into_iter().find(|(name, _)| *name == file).map_or(0, |(_, bytes)| bytes)
 }
 
+fn on_record(number: SectorNumber, known: &Known, file: &str) -> Result<(), Violation> {
+    ensure(known.deleted.contains(file), "I4", || {
+        format!("sector {number}: {file} deleted before its deletion is on record")
+    })
+}
+
 #[derive(Debug, Default)]
 pub struct Disk(BTreeMap<SectorNumber, Files>);
 
 impl Disk {
     pub fn of(&mut self, number: SectorNumber) -> &mut Files {
         self.0.entry(number).or_default()
+    }
+
+    /// A worker has come for this sector: its root is the one that it names.
+    pub fn settle(&mut self, sector: &Sector) {
+        self.of(sector.id.number).home = sector.scratch.clone();
+    }
+
+    pub fn home(&self, number: SectorNumber) -> Option<&Scratch> {
+        self.0.get(&number)?.home.as_ref()
     }
 
     /// What sectors hold of the scratch.
@@ -90,9 +111,7 @@ impl Disk {
         ensure(replaceable || known.given_up, "I4", || {
             format!("sector {number}: {file} deleted, and the stored copy is not proven: {files:?}")
         })?;
-        ensure(known.deleted.contains(file), "I4", || {
-            format!("sector {number}: {file} deleted before its deletion is on record")
-        })?;
+        on_record(number, known, file)?;
         ensure(known.running.iter().all(|phase| *phase == Phase::P6), "I4", || {
             format!("sector {number}: {file} deleted under {:?}", known.running)
         })?;
@@ -101,6 +120,23 @@ impl Disk {
         } else {
             files.scratch.remove(file);
         }
+        Ok(())
+    }
+
+    /// P2 drops the layers. I4: only if what stands for them is there; and on record.
+    pub fn drop_layers(
+        &mut self,
+        number: SectorNumber,
+        history: &History,
+    ) -> Result<(), Violation> {
+        let known = history.sectors.get(&number);
+        let known = known.ok_or_else(|| broken("I4", "layers of an unknown sector are dropped"))?;
+        let files = self.0.entry(number).or_default();
+        ensure(files.scratch.contains(ANSWERS), "I4", || {
+            format!("sector {number}: its layers are dropped, and nothing stands for them")
+        })?;
+        on_record(number, known, LAYERS)?;
+        files.scratch.remove(LAYERS);
         Ok(())
     }
 

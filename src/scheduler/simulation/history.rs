@@ -2,20 +2,24 @@
 //! what must never be seen. The code's own state is not asked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::failure::Class;
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::units::{SectorSize, Timestamp};
 
+use super::files::LAYERS;
 use super::violation::{Violation, broken, ensure};
 
 /// What the history told of a sector so far.
 #[derive(Debug)]
 pub struct Known {
     pub size: SectorSize,
+    porep: Porep,
     /// P6 ended well: finished, or its remains are gone.
     pub over: bool,
     pub given_up: bool,
@@ -138,7 +142,7 @@ impl History {
             {
                 Err(broken("pause", format!("{phase} of sector {number} started while paused")))
             }
-            Happened::Sector { number, event: Event::Issued { size, order, .. } } => {
+            Happened::Sector { number, event: Event::Issued { size, order, porep, .. } } => {
                 // What holds one of a size back holds back all of that size behind it.
                 let first = self.queue.iter_mut().find(|(_, of, _)| of == size);
                 let first = first.filter(|(open, _, _)| open == order);
@@ -146,7 +150,7 @@ impl History {
                     first.ok_or_else(|| broken("intake", format!("{order} is not the next")))?;
                 *left -= 1;
                 self.queue.retain(|(_, _, left)| *left > 0);
-                self.issue(*number, *size)
+                self.issue(*number, *size, *porep)
             }
             Happened::Sector { number, event } => {
                 let known = self.sectors.get_mut(number);
@@ -173,10 +177,16 @@ impl History {
         }
     }
 
-    fn issue(&mut self, number: SectorNumber, size: SectorSize) -> Result<(), Violation> {
+    fn issue(
+        &mut self,
+        number: SectorNumber,
+        size: SectorSize,
+        porep: Porep,
+    ) -> Result<(), Violation> {
         ensure(!self.paused, "intake", || format!("{number} was issued while intake is paused"))?;
         let known = Known {
             size,
+            porep,
             over: false,
             given_up: false,
             running: BTreeSet::new(),
@@ -231,7 +241,12 @@ impl Known {
                 self.end(*phase)?;
                 self.fail(*phase, failure.class, at);
             }
-            Event::PreCommitted { .. } => self.pre_committed = true,
+            Event::PreCommitted { .. } => {
+                ensure(self.porep != Porep::NonInteractive, "chain", || {
+                    "a pre-commit that nothing asks for".to_owned()
+                })?;
+                self.pre_committed = true;
+            }
             Event::PreCommitRefused { .. } => self.give_up(),
             Event::SeedDrawn { .. } => self.seed = true,
             Event::Committed { .. } => self.committed = true,
@@ -253,7 +268,10 @@ impl Known {
             Event::Redone { .. } => self.start_over(),
             Event::Aborted { .. } => self.give_up(),
             Event::Deleted { path, .. } => {
-                ensure(self.running.contains(&Phase::P6), "I4", || {
+                let with_p2 = self.running.contains(&Phase::P2)
+                    && self.porep == Porep::Synthetic
+                    && path == Path::new(LAYERS);
+                ensure(with_p2 || self.running.contains(&Phase::P6), "I4", || {
                     format!("{} deleted outside P6", path.display())
                 })?;
                 self.deleted.insert(path.display().to_string());
@@ -268,7 +286,13 @@ impl Known {
         let in_order = match phase {
             Phase::P1 => self.ticket && !done(Phase::P1),
             Phase::P2 => done(Phase::P1) && !done(Phase::P2),
-            Phase::P3 => done(Phase::P2) && self.pre_committed && self.seed && !done(Phase::P3),
+            Phase::P3 => {
+                let drawn = match self.porep {
+                    Porep::Interactive | Porep::Synthetic => self.pre_committed && self.seed,
+                    Porep::NonInteractive => !self.pre_committed && !self.seed,
+                };
+                done(Phase::P2) && drawn && !done(Phase::P3)
+            }
             Phase::P4 | Phase::P5 => done(Phase::P3) && !done(phase),
             Phase::P6 => sealed || self.given_up,
         };
@@ -332,6 +356,8 @@ impl Known {
 
     fn start_over(&mut self) {
         self.done.clear();
+        // What is made anew is not deleted.
+        self.deleted.clear();
         self.wait_for_nobody();
     }
 

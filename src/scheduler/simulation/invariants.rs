@@ -7,6 +7,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::needs::Cores;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Sector, Stage, Work};
 use crate::domain::units::SectorSize;
 use crate::scheduler::core::Settings;
@@ -47,29 +48,33 @@ pub fn check_bounds(
     settings: &Settings,
 ) -> Result<(), Violation> {
     let (sectors, _, _) = process.core.insides();
-    if let Some(room) = world.scratch_sectors {
-        let held: BTreeMap<_, _> = world.disk.held().collect();
-        let most = |sector: &std::sync::Arc<Sector>| match &sector.stage {
-            Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
-            Stage::Ticket
-            | Stage::P1 { .. }
-            | Stage::P2 { .. }
-            | Stage::PreCommitting { .. }
-            | Stage::WaitSeed { .. }
-            | Stage::P3 { .. }
-            | Stage::Proving { .. }
-            | Stage::Finished { .. }
-            | Stage::GivenUp { .. } => SECTOR.0,
-        };
-        let taken: u64 = sectors.values().map(most).sum();
-        ensure(taken <= room * SECTOR.0, "I7", || {
-            format!("{taken} bytes are held and reserved, the scratch has {}", room * SECTOR.0)
+    let held: BTreeMap<_, _> = world.disk.held().collect();
+    let most = |sector: &&std::sync::Arc<Sector>| match &sector.stage {
+        Stage::P6 { .. } => held.get(&sector.id.number).map_or(0, |held| held.0),
+        Stage::Ticket
+        | Stage::P1 { .. }
+        | Stage::P2 { .. }
+        | Stage::PreCommitting { .. }
+        | Stage::WaitSeed { .. }
+        | Stage::P3 { .. }
+        | Stage::Proving { .. }
+        | Stage::Finished { .. }
+        | Stage::GivenUp { .. } => match sector.porep {
+            Porep::Synthetic if sector.is_replicated() => SECTOR.0 / 2,
+            Porep::Interactive | Porep::Synthetic | Porep::NonInteractive => SECTOR.0,
+        },
+    };
+    for (root, holds) in &world.scratch {
+        let here = sectors.values().filter(|sector| sector.scratch.as_ref() == Some(root));
+        let taken: u64 = here.map(|sector| most(&sector)).sum();
+        ensure(taken <= holds * SECTOR.0, "I7", || {
+            format!("{taken} bytes are held and reserved, {root} has {}", holds * SECTOR.0)
         })?;
     }
     let Some(machine) = &settings.machine else { return Ok(()) };
     let running = sectors.values().flat_map(|sector| {
         let works = sector.stage.works().filter(|(_, work)| work.is_running());
-        works.map(|(phase, _)| settings.limits.needs.of(sector.size, phase))
+        works.map(|(phase, _)| settings.limits.needs.of(sector.kind(), phase))
     });
     let running: Vec<_> = running.collect();
     let memory: u64 = running.iter().map(|need| need.memory.0).sum();
@@ -199,7 +204,8 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     | Input::Checked { .. }
                     | Input::CheckedUpTo { .. }
                     | Input::Suspect
-                    | Input::Room(_)
+                    | Input::Rooms(_)
+                    | Input::ScratchAway { .. }
                     | Input::Stores(_)
                     | Input::Hold { .. } => false,
                 });
@@ -230,7 +236,8 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
             | Input::Checked { .. }
             | Input::CheckedUpTo { .. }
             | Input::Suspect
-            | Input::Room(_)
+            | Input::Rooms(_)
+            | Input::ScratchAway { .. }
             | Input::Stores(_)
             | Input::Hold { .. } => false,
         })
@@ -244,7 +251,8 @@ fn is_end(input: &Input) -> bool {
         | Input::Checked { .. }
         | Input::CheckedUpTo { .. }
         | Input::Suspect
-        | Input::Room(_)
+        | Input::Rooms(_)
+        | Input::ScratchAway { .. }
         | Input::Stores(_)
         | Input::Hold { .. } => false,
     }

@@ -18,7 +18,8 @@ impl Run {
 
     pub(super) fn change_weather(&mut self) {
         let weather = &mut self.world.weather;
-        let bad = weather.scratch_full || weather.storage_hangs || weather.journal_full;
+        let away = !self.world.away.is_empty();
+        let bad = away || weather.scratch_full || weather.storage_hangs || weather.journal_full;
         // It is bad now and then, not half of the time: then nothing would get far.
         if bad && self.random.percent(70) {
             *weather = Weather {
@@ -27,9 +28,10 @@ impl Run {
                 journal_full: false,
                 ..*weather
             };
+            self.world.away.clear();
             return self.say("the disks are fine again");
         }
-        let what = match self.random.below(9) {
+        let what = match self.random.below(11) {
             0 => {
                 weather.scratch_full ^= true;
                 "the scratch fills up, or is free again"
@@ -71,6 +73,7 @@ impl Run {
                 }
                 "a disk damages a finished sector"
             }
+            8 | 9 if !self.world.scratch.is_empty() => return self.take_or_bring_a_scratch(),
             7 => {
                 self.world.disk.mend_copies();
                 "damaged copies are brought back"
@@ -80,6 +83,20 @@ impl Run {
                 self.world.now.0 -= back;
                 "the clock is set back"
             }
+        };
+        self.world.see(what);
+        self.say(what);
+    }
+
+    /// The box does not hear of it before the next look, or before an attempt runs into it.
+    fn take_or_bring_a_scratch(&mut self) {
+        let roots: Vec<_> = self.world.scratch.keys().cloned().collect();
+        let root = roots[self.random.index(roots.len())].clone();
+        let what = if self.world.away.remove(&root) {
+            "a scratch is back"
+        } else {
+            self.world.away.insert(root);
+            "a scratch is taken away"
         };
         self.world.see(what);
         self.say(what);

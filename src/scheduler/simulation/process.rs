@@ -154,7 +154,8 @@ impl Process {
             }
             // An answer that comes too late is not needed.
             Input::Chain { sector, event } => drop(self.core.happen(sector, event, now)),
-            Input::Room(room) => self.core.room(room),
+            Input::Rooms(rooms) => drop(self.core.rooms(rooms)),
+            Input::ScratchAway { root, why } => self.core.scratch_is_away(&root, why),
             Input::Stores(stores) => self.core.stores(stores),
             Input::Checked { sector, event } => {
                 let stored = journal.snapshots().get(&sector).map(|sector| (**sector).clone());
@@ -237,6 +238,11 @@ impl Process {
             }
         }
         for assignment in std::mem::take(&mut decided.assignments) {
+            let rooms = self.core.rooms_seen();
+            let room = rooms.and_then(|rooms| rooms.of(assignment.sector.scratch.as_ref()));
+            ensure(room.is_none_or(|(_, room)| room.away.is_none()), "away", || {
+                format!("{assignment:?} in a root that is known to be away")
+            })?;
             scene.world.assign(assignment, scene.history, scene.random)?;
             if scene.random.percent(scene.kill_percent) {
                 return Ok(Turn::Killed);

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use crate::domain::event::Entry;
 use crate::domain::ids::ActorId;
 use crate::domain::isolation::Isolation;
+use crate::domain::layout::Scratch;
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::AutoPledge;
 use crate::domain::phase::Phase;
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::{ByteSize, SectorSize};
 use crate::scheduler::command::Command;
 use crate::scheduler::core::{Cause, Core, Limits, Settings};
@@ -113,6 +115,10 @@ impl Run {
             parameters_made: often(&[0, 1, 1, 1]) == 1,
             ..Weather::default()
         };
+        let scratch: [&[u64]; 6] = [&[], &[1], &[2], &[4], &[1, 3], &[2, 1, 1]];
+        let scratch = random.pick(&scratch).iter().enumerate();
+        let scratch = scratch.map(|(n, holds)| (Scratch::new(format!("/scratch-{n}")), *holds));
+        let scratch = scratch.collect();
         // Storage is small only where it has to fill up.
         let until_full = random.percent(25);
         let auto_pledge = match until_full {
@@ -123,13 +129,12 @@ impl Run {
             true => (0..random.between(1, 2)).map(|_| random.between(1, 3)).collect(),
             false => Vec::new(),
         };
-        let scratch_sectors = [None, Some(1), Some(2), Some(4)];
-        let scratch_sectors = random.pick(&scratch_sectors);
         let memory = ByteSize(random.pick(&[130, 200, 512]) << 30);
         let machine = Machine { memory, cores: random.pick(&[1, 2, 16]) as u32, gpus: 0 };
         let settings = Settings {
             miner: ActorId(1000),
             sector_size: random.pick(&[SectorSize::GiB32, SectorSize::KiB2]),
+            porep: Porep::Interactive,
             simulated: true,
             limits: Limits {
                 max_outstanding: [(SectorSize::GiB32, 1), (SectorSize::KiB2, random.between(1, 3))]
@@ -143,7 +148,7 @@ impl Run {
         };
         let mut this = Self {
             random,
-            world: World::new(weather, scratch_sectors, storage_sectors),
+            world: World::new(weather, scratch, storage_sectors),
             journal: Journal::default(),
             history: History::default(),
             process: None,
@@ -284,13 +289,15 @@ impl Run {
 
     pub(super) fn start(&mut self) -> Result<(), Violation> {
         let groups = groups(&mut self.random);
+        // Sectors of an earlier start stay what they were issued as.
+        self.settings.porep = self.random.pick(&Porep::ALL);
         let past = self.journal.replay()?;
         self.world.see("a start");
-        self.say(format!("start with {groups:?}"));
+        self.say(format!("start with {groups:?}, issuing {}", self.settings.porep));
         let mut core = Core::new(self.settings.clone(), &groups, past);
         core.hold(Phase::P4, Cause::Parameters, self.parameters_awaited());
-        if let Some(room) = self.world.room() {
-            core.room(room);
+        if let Some(rooms) = self.world.rooms() {
+            core.rooms(rooms);
         }
         self.process = Some(Process::start(core, self.world.now));
         Ok(())
@@ -416,7 +423,7 @@ fn needs() -> Needs {
     for (size, phase) in
         SectorSize::ALL.into_iter().flat_map(|size| Phase::ALL.map(|phase| (size, phase)))
     {
-        needs.set(size, phase, real.of(size, phase));
+        needs.set(size, phase, real.of(SealKind::new(size, Porep::Interactive), phase));
     }
     needs
 }

@@ -11,7 +11,7 @@ const SEEDS: u64 = 2_000;
 const LAST_STEPS: usize = 40;
 
 /// What has to come up, at least once in two hundred runs: a fault that never comes proves nothing.
-const FAULTS: [&str; 35] = [
+const FAULTS: [&str; 39] = [
     "P6 refused a damaged copy",
     "a command was refused",
     "a commit was refused",
@@ -21,6 +21,7 @@ const FAULTS: [&str; 35] = [
     "a pre-commit was refused",
     "an attempt failed",
     "an attempt hung at its storage",
+    "an attempt lost its scratch",
     "an attempt met a full disk",
     "an attempt panicked",
     "an attempt was stopped",
@@ -41,11 +42,14 @@ const FAULTS: [&str; 35] = [
     "killed under running attempts",
     "killed while acting",
     "killed while it waited",
+    "a scratch is back",
+    "a scratch is taken away",
     "stopped as asked",
     "the chain answered twice",
     "the chain gave no answer",
     "the clock is set back",
     "the journal could not be written",
+    "the layers were dropped",
     "the storage was filled up",
 ];
 

@@ -1,21 +1,23 @@
 //! The simulated world round the box: workers with their attempts, the chain, the disks, the clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::domain::admission::{Room, Stores};
+use crate::domain::admission::{Room, Rooms, Stores};
 use crate::domain::event::{Event, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorNumber};
+use crate::domain::layout::Scratch;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Cleaning, Commitments, Sector, Stage, StoredAt, Ticket};
 use crate::domain::units::{ByteSize, Timestamp};
 use crate::scheduler::core::{Assignment, WorkerId};
 
 use super::chain::{Chain, Errand, Temper};
-use super::files::{Copied, Disk, LAYERS, REPLICA, SECTOR, VANILLA};
+use super::files::{ANSWERS, Copied, Disk, LAYERS, REPLICA, SECTOR, VANILLA};
 use super::history::History;
 use super::random::{PANICKED, Random};
 use super::violation::{Violation, broken, ensure};
@@ -30,11 +32,12 @@ pub enum Input {
     CheckedUpTo { up_to: Option<SectorNumber> },
     Suspect,
     Hold { waits_for: Option<String> },
-    Room(Room),
+    Rooms(Rooms),
+    ScratchAway { root: Scratch, why: String },
     Stores(Stores),
 }
 
-/// Where a deletion of P6 stands.
+/// Where a deletion of P6 stands, or of P2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deleting {
     Nothing,
@@ -76,8 +79,10 @@ pub struct World {
     pub errands: Vec<Errand>,
     pub inputs: VecDeque<Input>,
     pub weather: Weather,
-    /// How many sectors the scratch holds; none: it is never looked at.
-    pub scratch_sectors: Option<u64>,
+    /// How many sectors each scratch root holds; without one they are never looked at.
+    pub scratch: BTreeMap<Scratch, u64>,
+    /// Those that cannot be worked in now.
+    pub away: BTreeSet<Scratch>,
     /// How many copies each storage holds.
     pub storage_sectors: Vec<u64>,
     /// How often what happened: a fault that never comes proves nothing.
@@ -85,7 +90,11 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(weather: Weather, scratch_sectors: Option<u64>, storage_sectors: Vec<u64>) -> Self {
+    pub fn new(
+        weather: Weather,
+        scratch: BTreeMap<Scratch, u64>,
+        storage_sectors: Vec<u64>,
+    ) -> Self {
         Self {
             now: Timestamp(1_700_000_000_000),
             disk: Disk::default(),
@@ -94,7 +103,8 @@ impl World {
             errands: Vec::new(),
             inputs: VecDeque::new(),
             weather,
-            scratch_sectors,
+            scratch,
+            away: BTreeSet::new(),
             storage_sectors,
             seen: BTreeMap::new(),
         }
@@ -104,18 +114,30 @@ impl World {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    /// The scratch as it is now.
-    pub fn room(&self) -> Option<Room> {
-        let total = self.scratch_sectors? * SECTOR.0;
-        let held: BTreeMap<_, _> = self.disk.held().collect();
+    /// The scratch roots as they are now.
+    pub fn rooms(&self) -> Option<Rooms> {
+        let first = self.scratch.keys().next()?.clone();
+        let rooms =
+            self.scratch.iter().map(|(root, holds)| (root.clone(), self.room(root, *holds)));
+        Some(Rooms { first, roots: rooms.collect() })
+    }
+
+    fn room(&self, root: &Scratch, holds: u64) -> Room {
+        if self.away.contains(root) {
+            return Room { away: Some(format!("{root} is away")), ..Room::default() };
+        }
+        let total = holds * SECTOR.0;
+        let is_here = |number: &SectorNumber| self.disk.home(*number) == Some(root);
+        let held: BTreeMap<_, _> = self.disk.held().filter(|(number, _)| is_here(number)).collect();
         let used: u64 = held.values().map(|bytes| bytes.0).sum();
         let free = if self.weather.scratch_full { 0 } else { total.saturating_sub(used) };
-        Some(Room { free: ByteSize(free), held, ..Room::default() })
+        let total = Some(ByteSize(total));
+        Room { free: ByteSize(free), held, total, ..Room::default() }
     }
 
     pub fn look_at_the_scratch(&mut self) {
-        if let Some(room) = self.room() {
-            self.inputs.push_back(Input::Room(room));
+        if let Some(rooms) = self.rooms() {
+            self.inputs.push_back(Input::Rooms(rooms));
         }
     }
 
@@ -165,6 +187,7 @@ impl World {
         ensure(on_record, "I5", || {
             format!("{phase} of sector {number} began before its start was durable")
         })?;
+        self.disk.settle(&sector);
         let steps_left = random.below(self.weather.longest_attempt_steps + 1);
         let deleting = Deleting::Nothing;
         self.attempts.push(Attempt { worker, sector, phase, steps_left, deleting });
@@ -257,6 +280,10 @@ impl World {
         if let Deleting::Announced(_) = attempt.deleting {
             return Ok(());
         }
+        if let Some(root) = attempt.sector.scratch.clone().filter(|root| self.away.contains(root)) {
+            self.break_off(index, root);
+            return Ok(());
+        }
         if attempt.steps_left > 0 {
             attempt.steps_left -= 1;
             return Ok(());
@@ -273,22 +300,41 @@ impl World {
         self.finish(index, history)
     }
 
+    /// The attempt's root is gone: that is told, and no failure.
+    fn break_off(&mut self, index: usize, root: Scratch) {
+        self.see("an attempt lost its scratch");
+        let Attempt { worker, sector, phase, .. } = self.attempts.remove(index);
+        let number = sector.id.number;
+        self.leave_partly_copied(number, phase);
+        let why = format!("{root} is away");
+        self.inputs.push_back(Input::ScratchAway { root, why });
+        let event = Event::Interrupted { phase };
+        self.inputs.push_back(Input::Ended { worker, sector: number, event });
+    }
+
     fn finish(&mut self, index: usize, history: &History) -> Result<(), Violation> {
         let attempt = &self.attempts[index];
         let sector = attempt.sector.clone();
         let number = sector.id.number;
         let output = match (attempt.phase, &sector.stage) {
             (Phase::P1, Stage::P1 { .. }) => {
-                self.disk.of(number).scratch.insert(LAYERS);
+                let scratch = &mut self.disk.of(number).scratch;
+                scratch.remove(ANSWERS);
+                scratch.insert(LAYERS);
                 Output::P1
             }
             (Phase::P2, Stage::P2 { ticket, .. }) => {
+                let output = Output::P2 { commitments: commitments(number, ticket) };
+                if sector.porep == Porep::Synthetic {
+                    return self.replicate_and_drop(index, output, history);
+                }
                 self.need(number, LAYERS)?;
                 self.disk.of(number).scratch.insert(REPLICA);
-                Output::P2 { commitments: commitments(number, ticket) }
+                output
             }
             (Phase::P3, Stage::P3 { .. }) => {
                 self.need(number, REPLICA)?;
+                self.need(number, if sector.porep == Porep::Synthetic { ANSWERS } else { LAYERS })?;
                 self.disk.of(number).scratch.insert(VANILLA);
                 Output::P3
             }
@@ -311,6 +357,49 @@ impl World {
             }
         };
         self.end(index, Ok(output))
+    }
+
+    /// One step of a synthetic P2: make and check what stands for the layers, or find it made; then
+    /// announce that they are dropped, wait until that is durable, drop them.
+    fn replicate_and_drop(
+        &mut self,
+        index: usize,
+        output: Output,
+        history: &History,
+    ) -> Result<(), Violation> {
+        let number = self.attempts[index].sector.id.number;
+        match self.attempts[index].deleting {
+            Deleting::Refused => {
+                let what = "a deletion could not be put on record";
+                return self.end(index, Err(Failure::new(Class::Transient, what, "simulated")));
+            }
+            Deleting::OnRecord(_) => {
+                self.see("the layers were dropped");
+                self.attempts[index].deleting = Deleting::Nothing;
+                return self.disk.drop_layers(number, history);
+            }
+            Deleting::Nothing | Deleting::Announced(_) => {}
+        }
+        let answered = self.disk.of(number).scratch.contains(ANSWERS);
+        if !answered && !planted(Bug::DropsUnanswered) {
+            self.need(number, LAYERS)?;
+            self.disk.of(number).scratch.extend([REPLICA, ANSWERS]);
+            return Ok(());
+        }
+        if !self.disk.of(number).scratch.contains(LAYERS) {
+            self.disk.of(number).scratch.insert(REPLICA);
+            return self.end(index, Ok(output));
+        }
+        self.announce(index, LAYERS);
+        Ok(())
+    }
+
+    fn announce(&mut self, index: usize, file: &'static str) {
+        let attempt = &mut self.attempts[index];
+        attempt.deleting = Deleting::Announced(file);
+        let event = Event::Deleted { path: file.into(), bytes: 1, reason: "simulated".to_owned() };
+        let (worker, sector) = (attempt.worker, attempt.sector.id.number);
+        self.inputs.push_back(Input::During { worker, sector, event });
     }
 
     /// One step of P6: prove the copy, then one file after the other: announce, wait until that is
@@ -352,10 +441,7 @@ impl World {
         if planted(Bug::DeletesBeforeRecord) {
             return self.disk.delete(number, file, history);
         }
-        let attempt = &mut self.attempts[index];
-        attempt.deleting = Deleting::Announced(file);
-        let event = Event::Deleted { path: file.into(), bytes: 1, reason: "simulated".to_owned() };
-        self.inputs.push_back(Input::During { worker: attempt.worker, sector: number, event });
+        self.announce(index, file);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use super::*;
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
 use crate::domain::ids::{ActorId, Bytes32, OrderId};
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::sector::{Data, Ticket};
 use crate::domain::units::{Epoch, SectorSize, Timestamp};
 
@@ -24,7 +25,15 @@ fn long_world() -> World {
     happen(&mut world, Happened::Box(BoxEvent::Ordered { order, size, count: SECTORS, by }));
     for number in 0..SECTORS {
         let (miner, data) = (ActorId(1000), Data::CommittedCapacity);
-        let event = Event::Issued { miner, size, data, order, simulated: true };
+        let event = Event::Issued {
+            miner,
+            size,
+            data,
+            order,
+            simulated: true,
+            porep: Porep::Interactive,
+            scratch: None,
+        };
         happen(&mut world, Happened::Sector { number: SectorNumber(number), event });
     }
     let ticket = Ticket { epoch: Epoch(1), value: Bytes32([1; 32]) };

@@ -59,7 +59,7 @@ pub async fn show(
         gantt: Gantt::of(&timeline, &frame.view, range, frame.now),
         since: timeline.since().filter(|since| since.0 > begins).map(|since| frame.clock(&since)),
         charts: Chart::all_of(&state, range, frame.now),
-        forecasts: charts::forecasts(&state, frame.now),
+        forecasts: charts::forecasts(&state),
         range,
         frame,
     };

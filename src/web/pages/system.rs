@@ -10,6 +10,7 @@ use crate::access::kept::Token;
 use crate::config::Loaded;
 use crate::doctor::Examination;
 use crate::domain::isolation::Isolation;
+use crate::domain::porep::SealKind;
 use crate::domain::units::SectorSize;
 use crate::engine::{EngineKind, ParametersState};
 use crate::telemetry::{self, Machine};
@@ -90,7 +91,7 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
             Isolation::Process => "process: each has its own, and an abort kills it at once",
         },
         size,
-        seal_proof: state.engine.seal_proof_name(size),
+        seal_proof: state.engine.seal_proof_name(SealKind::new(size, frame.view.porep)),
         listen: state.names.url(),
         asked: !state.door.access.is_open(),
         viewer: kept.password(Role::Viewer).is_some(),

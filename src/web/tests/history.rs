@@ -84,23 +84,6 @@ fn the_charts_stand_there_without_a_script_and_the_api_sends_their_lines() {
     assert_eq!(site.get("/api/v1/samples?range=1y").status, 422);
 }
 
-#[test]
-fn a_disk_that_fills_says_when_it_will_be_full() {
-    let mut site = failing();
-    let now = crate::web::show::now().0;
-    site.disks[0].free_bytes = 10 << 30;
-    for (ago, used_gib) in [(2 * 86_400_000, 1), (1_000, 11)] {
-        let mut sample = sample(now - ago, 0);
-        sample.disks[0].used_mib = used_gib * 1_024;
-        site.samples.keep(Grain::Coarse, sample);
-    }
-    let text = said(site.get("/history").html().root_element());
-    assert!(
-        text.contains("/sealer is full in about 1 days") || text.contains("in about 2 days"),
-        "{text}"
-    );
-}
-
 fn sample(at: u64, cpu: u16) -> Sample {
     Sample {
         at: Timestamp(at),

@@ -4,6 +4,7 @@ mod access;
 mod actions;
 mod api;
 mod bulk;
+mod disks;
 mod history;
 mod hostile;
 mod live;

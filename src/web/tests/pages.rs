@@ -2,15 +2,16 @@
 
 use scraper::{Html, Selector};
 
-use super::site::{Site, disk, disk_full, pre_commit, said};
+use super::site::{Site, disk_full, pre_commit, said};
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
+use crate::domain::porep::Porep;
 use crate::domain::progress::Progress;
 use crate::domain::units::SectorSize;
 use crate::engine::ParametersState;
-use crate::scheduler::view::{DiskRole, UntilFullView};
+use crate::scheduler::view::UntilFullView;
 use crate::web::show::now;
 
 const PAGES: [&str; 8] =
@@ -327,18 +328,6 @@ fn parameters_being_made_are_seen_and_missing_ones_ask_for_a_person() {
 }
 
 #[test]
-fn a_disk_that_fills_or_fails_says_so_in_words() {
-    let mut site = Site::empty();
-    let mut hung = disk("/mnt/store-2", DiskRole::Storage, 10);
-    hung.trouble = Some(Failure::new(Class::Operator, "no answer for 30 s", "look at the mount"));
-    site.disks = vec![disk("/sealer", DiskRole::Scratch, 98), hung];
-    let disks = words(&site.get("/").html(), "#disks");
-    for piece in ["nearly full", "unusable", "no answer for 30 s", "look at the mount", "6.9 TiB"] {
-        assert!(disks.contains(piece), "{piece}: {disks}");
-    }
-}
-
-#[test]
 fn tasks_are_filtered_by_the_fleet_s_columns() {
     let mut site = busy();
     site.running(9, Phase::P6).fails(9, Phase::P6, disk_full());
@@ -466,4 +455,21 @@ fn a_running_phase_says_how_far_it_is() {
     let sector = site.get("/sectors/6").html();
     assert!(words(&sector, ".now").contains("runs on p1-0."), "{}", words(&sector, ".now"));
     assert_eq!(words(&sector, ".strip .far"), "");
+}
+
+#[test]
+fn a_sector_without_a_seed_shows_no_wait_for_one() {
+    let mut site = Site::empty();
+    site.porep = Porep::NonInteractive;
+    site.order(1).running(0, Phase::P3);
+    let html = site.get("/sectors/0").html();
+    assert_eq!(all(&html, "ol.strip.unseeded li").len(), 6);
+    let facts = words(&html, "dl.facts");
+    assert!(facts.contains("none: its challenges follow from comm_r"), "{facts}");
+    assert!(!facts.contains("pre-commit"), "{facts}");
+    let history = words(&html, ".history");
+    assert!(history.contains("non-interactive PoRep"), "{history}");
+    let detail = site.get("/api/v1/sectors/0").json();
+    assert_eq!(detail["porep"], "non-interactive");
+    assert!(detail["seed"].is_null());
 }

@@ -22,6 +22,7 @@ use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, Sec
 use crate::domain::order::{BoxState, Order};
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, fold};
+use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
 use crate::domain::timeline::attempts_of;
@@ -57,6 +58,7 @@ pub struct Site {
     pub sectors: BTreeMap<SectorNumber, Sector>,
     pub box_state: BoxState,
     pub size: SectorSize,
+    pub porep: Porep,
     pub limit: Option<u64>,
     pub parameters: ParametersState,
     pub disks: Vec<DiskView>,
@@ -116,6 +118,7 @@ impl Site {
             sectors: BTreeMap::new(),
             box_state: BoxState::default(),
             size: SectorSize::GiB32,
+            porep: Porep::Interactive,
             limit: None,
             parameters: ParametersState::NotNeeded,
             disks: vec![
@@ -184,9 +187,16 @@ impl Site {
 
     pub fn issue(&mut self, number: u64) -> &mut Self {
         let order = self.box_state.orders.first().unwrap().id;
-        let size = self.size;
-        let data = Data::CommittedCapacity;
-        self.happens(number, Event::Issued { miner: MINER, size, data, order, simulated: false })
+        let issued = Event::Issued {
+            miner: MINER,
+            size: self.size,
+            data: Data::CommittedCapacity,
+            order,
+            simulated: false,
+            porep: self.porep,
+            scratch: None,
+        };
+        self.happens(number, issued)
     }
 
     /// Drives a sector through everything before this phase, then starts it.
@@ -220,6 +230,9 @@ impl Site {
             Phase::P2 => {
                 let commitments = commitments();
                 self.later(12 * 60).succeeds(number, Output::P2 { commitments });
+                if self.sectors[&SectorNumber(number)].porep == Porep::NonInteractive {
+                    return self;
+                }
                 self.later(30).happens(number, Event::PreCommitted { pre_commit: pre_commit() });
                 self.later(4_500).happens(number, Event::SeedDrawn { seed: seed() })
             }
@@ -281,6 +294,7 @@ impl Site {
             simulated: false,
             miner: MINER,
             sector_size: self.size,
+            porep: self.porep,
             counts: *queue.counts(),
             finished: stage_is("finished"),
             given_up: stage_is("given up"),
@@ -303,7 +317,7 @@ impl Site {
             paused: self.box_state.paused.clone(),
             waits: Vec::new(),
             intake_waits: None,
-            reserved_bytes: None,
+            reserved: Default::default(),
             held: Default::default(),
             suspect: None,
             behind: None,
@@ -353,6 +367,7 @@ impl Site {
             origin: Origin::default(),
             handle: handle.clone(),
             copy_limit: RateLimit::new(None),
+            room: Default::default(),
             log: LogFilter::of_nothing(),
             notify: Notify::default(),
             clock: Arc::new(now),
@@ -370,6 +385,7 @@ impl Site {
             timeline: Arc::clone(&self.timeline),
             samples: self.samples.clone(),
             checks: Checks::idle(),
+            room: Default::default(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
             doctor: Doctor::new(loaded),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
@@ -480,6 +496,7 @@ pub fn disk(path: &str, role: DiskRole, used_percent: u64) -> DiskView {
         device: "/dev/md1".into(),
         mount: path.into(),
         file_system: "xfs".into(),
+        number: None,
         total_bytes: total,
         used_bytes: total / 100 * used_percent,
         free_bytes: total / 100 * (99 - used_percent),
@@ -520,7 +537,7 @@ impl Engine for Idle {
     fn prove_stored(&self, _: &StoredCopy, _: &CommR) -> Result<(), Failure> {
         never()
     }
-    fn seal_proof_name(&self, _: SectorSize) -> &'static str {
+    fn seal_proof_name(&self, _: SealKind) -> &'static str {
         "StackedDrg32GiBV1_1"
     }
     fn parameters(&self) -> ParametersState {

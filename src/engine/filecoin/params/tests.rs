@@ -12,7 +12,8 @@ fn in_directory(dir: &Path) -> ParameterFiles {
 
 fn not_started(hooks: Hooks) -> Parameters {
     let state = Mutex::new(ParametersState::Checking);
-    Parameters { size: SectorSize::KiB2, state, changed: Condvar::new(), hooks }
+    let (size, changed) = (SectorSize::KiB2, Condvar::new());
+    Parameters { size, aggregated: false, state, changed, hooks }
 }
 
 fn refused(files: &ParameterFiles, size: SectorSize) -> Failure {
