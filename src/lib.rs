@@ -13,6 +13,7 @@ pub mod failpoint;
 pub mod logs;
 pub mod notify;
 pub mod reload;
+pub mod samples;
 pub mod scheduler;
 pub mod stop;
 pub mod storage;

@@ -61,6 +61,12 @@
     if (event.detail.target?.id === "live") setClock();
     tick();
   });
+  // Without this file the form's own choice picks all of a page.
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("input.pick-all")) return;
+    for (const one of event.target.closest("table").querySelectorAll("input[name=pick]"))
+      one.checked = event.target.checked;
+  });
   window.addEventListener("offline", () => { lost = true; say(); });
 
   // A browser keeps six connections a host: a page that nobody looks at gives its own back.
@@ -77,7 +83,8 @@
     !(name === "open" && node.tagName === "DETAILS") &&
     !((name === "value" || name === "checked") && node.tagName === "INPUT" && node.type !== "hidden") &&
     !(name === "selected" && node.tagName === "OPTION");
-  Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => node.id !== "said" && node.id !== "connection";
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => node.id !== "said" && node.id !== "connection" &&
+    !node.classList?.contains("drawn");
 
   setClock();
   setInterval(tick, 1000);

@@ -28,8 +28,17 @@ fn failing(phase: &str) -> String {
 const MARK: &str = "window.sameDocument = true; return null";
 const MARKED: &str = "window.sameDocument === true";
 
-const PAGES: [&str; 8] =
-    ["/", "/sectors", "/sectors/0", "/tasks", "/failures", "/storage", "/logs", "/system"];
+const PAGES: [&str; 9] = [
+    "/",
+    "/sectors",
+    "/sectors/0",
+    "/tasks",
+    "/failures",
+    "/history",
+    "/storage",
+    "/logs",
+    "/system",
+];
 
 #[test]
 fn the_first_run_leads_to_a_sector_that_is_watched_through_every_phase() {
@@ -110,6 +119,64 @@ fn all_failures_of_one_cause_are_retried_by_one_press() {
         lab.wait_for_state(number, "finished");
     }
     browser.wait_for_text("Nothing has failed.");
+}
+
+#[test]
+fn the_picked_are_retried_and_all_that_match_are_aborted_after_one_question() {
+    let lab = seen("", &failing("P2"));
+    lab.pledge(4);
+    lab.wait("four have failed", |lab| lab.get("/api/v1/status")["counts"]["needs_you"] == 4);
+    let browser = Browser::open(&lab.url("/sectors?phase=P2"));
+    let tick = |css: &str| {
+        browser.js::<()>(&format!("document.querySelector('{css}').click(); return null"))
+    };
+    tick("#pick-1");
+    tick("#pick-3");
+    browser.press("Retry");
+    browser.wait_for_text("Retried 2.");
+    lab.wait_for_state(1, "finished");
+    lab.wait_for_state(3, "finished");
+    browser.wait("the others are left", "document.querySelectorAll('[name=pick]').length === 2");
+    tick(".pick-all");
+    let picked = "document.querySelectorAll('[name=pick]:checked').length === 2";
+    browser.wait("all of the page are picked", picked);
+    browser.js::<()>("document.querySelector('#bulk-which').value = 'all'; return null");
+    browser.press("Abort…");
+    browser.wait_for_text("Abort 2 sectors?");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    browser.press("Abort 2 sectors");
+    browser.wait_for_text("2 sectors are given up");
+    lab.wait_for_state(0, "given up");
+    lab.wait_for_state(2, "given up");
+}
+
+#[test]
+fn what_was_pressed_is_undone_by_the_sentence_after_it() {
+    let lab = seen("", "");
+    let browser = Browser::open(&lab.url("/"));
+    browser.press("Pause intake");
+    browser.wait_for_text("Intake is paused: no new sector is issued.");
+    browser.press("Undo");
+    browser.wait_for_text("Intake is open again.");
+    assert_eq!(lab.get("/api/v1/status")["intake_paused"], json!(false));
+}
+
+#[test]
+fn the_history_shows_what_the_workers_did_and_how_the_machine_fared() {
+    let lab = seen("", &failing("P5"));
+    lab.pledge(2);
+    lab.wait("both have failed", |lab| lab.get("/api/v1/status")["counts"]["needs_you"] == 2);
+    let browser = Browser::open(&lab.url("/history?range=10m"));
+    browser.wait("a failed bar", "document.querySelector('.gantt rect.failed')");
+    browser.wait(
+        "a sample is drawn",
+        "document.querySelectorAll('.chart.drawn canvas').length === 7 &&
+        document.querySelector('#chart-memory b').innerText.includes('GiB')",
+    );
+    let leads = "document.querySelector('.gantt a rect.failed').closest('a').getAttribute('href')";
+    let sector: String = browser.js(&format!("return {leads}"));
+    assert!(sector.starts_with("/sectors/"), "{sector}");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
 }
 
 #[test]
@@ -311,4 +378,54 @@ fn who_is_asked_signs_in_and_out_and_a_viewer_finds_no_button() {
     set_password(&lab, &["--role", "viewer"], "another display");
     assert!(lab.cli(&["resume"]).status.success());
     browser.wait("the form again", "location.pathname === '/login'");
+}
+
+/// The pictures of README.md, of a simulated box that is busy:
+/// `cargo test --release --test browser pictures -- --ignored`.
+#[test]
+#[ignore = "writes docs/*.png"]
+fn pictures_for_the_readme() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let docs = std::env::var_os("PICTURES").map_or(docs, Into::into);
+    let failure = "[[simulated.failure]]\nsector = 3\nphase = \"P2\"\nclass = \"operator\"\n";
+    let workers: String = [("1", 2), ("2", 1), ("3", 1), ("4", 1), ("5", 1), ("6", 1)]
+        .map(|(phase, num)| format!("[[worker]]\nsupported_phase = [\"P{phase}\"]\nnum = {num}\n"))
+        .concat();
+    let phases =
+        "p1_ms = 6000\np2_ms = 2600\np3_ms = 700\np4_ms = 2400\np5_ms = 1800\np6_ms = 500\n";
+    let top = format!("auto_pledge = 0\n{workers}[max_outstanding]\n\"2KiB\" = 8");
+    let mut lab = Lab::with(&format!(
+        "{top}\n[engine]\nkind = \"simulated\"\n[simulated]\n{phases}{failure}\
+         [chain.lab]\nepoch_ms = 50\nchallenge_delay = 40\n"
+    ));
+    lab.start();
+    lab.pledge(40);
+    lab.wait("it is busy", |lab| lab.get("/api/v1/status")["finished"].as_u64() >= Some(8));
+    let browser = Browser::open(&lab.url("/"));
+    let looks = std::env::var_os("LOOKS").is_some();
+    let views: &[(&str, u32, u32)] = match looks {
+        false => &[("light", 1400, 900)],
+        true => {
+            &[("light", 1400, 900), ("dark", 1400, 900), ("light", 390, 844), ("dark", 390, 844)]
+        }
+    };
+    for (scheme, width, height) in views {
+        browser.prefer(scheme);
+        browser.resize(*width, *height);
+        for (name, page) in [
+            ("overview", "/"),
+            ("sectors", "/sectors"),
+            ("sector", "/sectors/3"),
+            ("history", "/history?range=10m"),
+        ] {
+            browser.go(&lab.url(page));
+            browser.wait("live", "document.getElementById('connection').innerText === 'live'");
+            if name == "history" {
+                browser
+                    .wait("drawn", "document.querySelectorAll('.chart.drawn canvas').length === 7");
+            }
+            let name = if looks { format!("{name}-{scheme}-{width}") } else { name.to_owned() };
+            browser.picture(&docs.join(format!("{name}.png")));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod parts;
 mod roots;
 mod service;
+mod timeline;
 pub(crate) mod times;
 mod watching;
 
@@ -26,6 +27,7 @@ use crate::engine::claim::Claims;
 use crate::logs::Logging;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
+use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::core::{Cause, Core, Past};
 use crate::scheduler::messenger::Messenger;
@@ -45,6 +47,7 @@ use crate::worker::checks::{Checks, Parts};
 use crate::worker::phases::Tools;
 use crate::worker::priority::Priority;
 use crate::worker::progress::ProgressBoard;
+use crate::worker::timeline::TimelineBoard;
 use crate::worker::{Crew, panics};
 
 /// How many commands may wait for the scheduler.
@@ -192,6 +195,8 @@ async fn run_box(
     ));
     tokio::spawn(watching::watch_stores(disks.subscribe(), loaded.clone(), input_sender.clone()));
     let progress = Arc::new(ProgressBoard::default());
+    let timeline = Arc::<TimelineBoard>::default();
+    timeline::recall(timeline.clone(), reader.clone(), clock());
     let tools = Arc::new(Tools {
         engine: engine.clone(),
         claims,
@@ -200,12 +205,17 @@ async fn run_box(
         copy_limit: RateLimit::new(config.copy_limit_bytes_per_sec),
         room: StorageRoom::new(&config.storage),
         progress: progress.clone(),
+        timeline: timeline.clone(),
         roots: roots.clone(),
         disks: disks.clone(),
     });
     let crew = Crew::start(core.workers(), &priority, &tools, &input_sender);
     let crew = Arc::new(crew.map_err(StartError::Threads)?);
     let handle = Handle::new(ask_sender, view_receiver);
+    tokio::spawn(timeline::follow(timeline.clone(), handle.views()));
+    let samples =
+        Samples::start(config.data_dir.join("samples"), handle.clone(), disks.subscribe());
+    let samples = samples.map_err(StartError::Threads)?;
     let reload_parts = reload::Parts {
         origin,
         handle: handle.clone(),
@@ -270,6 +280,8 @@ async fn run_box(
         checks,
         room,
         progress,
+        timeline,
+        samples,
         paths: parts::paths(first_scratch),
         names: Names::of(&config),
         door: Door::new(access, config.listen.port(), front.tls.is_some()),

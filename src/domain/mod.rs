@@ -19,5 +19,6 @@ pub mod porep;
 pub mod progress;
 pub mod sector;
 pub mod task;
+pub mod timeline;
 pub mod times;
 pub mod units;

@@ -84,6 +84,9 @@ impl Shared {
     }
 }
 
+/// The most sectors that are read for one page: what is rare does not cost all that there are.
+const LOOKED_AT: usize = 2_000;
+
 /// Which sectors are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SectorFilter {
@@ -217,6 +220,19 @@ impl Reader {
         limit: usize,
         direction: Direction,
     ) -> Result<Page<Sector, SectorNumber>, StoreError> {
+        self.sectors_like(filter, |_| true, after, limit, direction)
+    }
+
+    /// As [`Reader::sectors`], of those only that are wanted. At most [`LOOKED_AT`] of the list are
+    /// looked at, so a page may have fewer than `limit` and still be followed by another.
+    pub fn sectors_like(
+        &self,
+        filter: SectorFilter,
+        wanted: impl Fn(&Sector) -> bool,
+        after: Option<SectorNumber>,
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Page<Sector, SectorNumber>, StoreError> {
         let list = match filter {
             SectorFilter::All => List::All,
             SectorFilter::Active => List::Active,
@@ -227,13 +243,17 @@ impl Reader {
             let mut numbers = state.numbers(list, after, direction).peekable();
             let mut items = Vec::new();
             let mut last = None;
+            let mut looked_at = 0;
             while items.len() < limit
+                && looked_at < LOOKED_AT.max(limit)
                 && let Some(number) = numbers.next()
             {
                 let number = number?;
                 last = Some(number);
+                looked_at += 1;
                 // It may have moved on since the list was read.
-                items.extend(state.sector(number)?.filter(|sector| list.has(sector)));
+                let sector = state.sector(number)?.filter(|sector| list.has(sector));
+                items.extend(sector.filter(&wanted));
             }
             Ok(Page { items, next: last.filter(|_| numbers.peek().is_some()) })
         })

@@ -1,6 +1,7 @@
 //! What the page's buttons do: plain forms, answered by going back with a sentence of what
 //! happened, or by the error page.
 
+pub mod bulk;
 mod orders;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use super::error::{Named, PageError, Unanswered};
 use super::lookup::shortened;
 use super::pages::failures;
 use super::show::{grouped, plural};
+use super::undo::Undo;
 use super::{WebState, flash, lookup, verify};
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
@@ -41,12 +43,17 @@ fn fields<T>(sent: Fields<T>) -> Result<T, PageError> {
 
 /// Back to where the button was, with the sentence.
 fn said(back: &str, sentence: &str) -> Response {
+    said_with(back, sentence, None)
+}
+
+/// The same, with what takes it back.
+fn said_with(back: &str, sentence: &str, undo: Option<Undo>) -> Response {
     let head = [
         (header::LOCATION, own_address(back).to_owned()),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ];
     let mut response = (StatusCode::SEE_OTHER, head).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, flash::leave(sentence));
+    response.headers_mut().insert(header::SET_COOKIE, flash::leave(sentence, undo));
     response
 }
 
@@ -168,8 +175,14 @@ pub async fn resume_all(State(state): State<WebState>, By(by): By, sent: Fields<
 }
 
 async fn carry_out(state: &WebState, by: &str, command: Command, fields: &Plain) -> Answer {
-    let done = state.handle.command(command, by).await?;
-    Ok(said(&fields.back, &done_words(&done)))
+    let before = state.handle.view();
+    let done = state.handle.command(command.clone(), by).await?;
+    let undo = Undo::of(&command, &done, &before);
+    let mut words = done_words(&done);
+    if matches!(done, Done::Aborted { .. }) {
+        words.push_str(" An abort cannot be undone.");
+    }
+    Ok(said_with(&fields.back, &words, undo))
 }
 
 /// One cause of the Failures page; no cause at all means every failure.

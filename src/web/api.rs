@@ -15,10 +15,12 @@ use serde_json::{Value, json};
 use tower_http::csrf::CsrfLayer;
 
 use super::actions::{order_count, order_id, order_size, place, sector_number};
+use super::charts;
 use super::entry::By;
 use super::error::{Named, Problem, Unanswered};
 use super::log::{self, LogAnswer, LogParams};
 use super::lookup::{self, SectorParams, TaskParams};
+use super::show::now;
 use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, TaskRow};
@@ -60,6 +62,7 @@ pub fn router() -> Router<WebState> {
         .route("/api/v1/orphans/delete", post(delete_orphan))
         .route("/api/v1/params", get(parameters))
         .route("/api/v1/doctor", get(doctor))
+        .route("/api/v1/samples", get(samples))
         .route("/api/v1/status", get(status))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
 }
@@ -258,6 +261,21 @@ fn done_json(done: &Done) -> Value {
         Done::Adopted => json!({ "limits": "in effect" }),
         Done::OrphanRecorded { path, bytes } => json!({ "deleted": path, "bytes": bytes }),
     }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct SamplesParams {
+    range: Option<String>,
+}
+
+/// How the box and its machine fared, line by line.
+async fn samples(
+    State(state): State<WebState>,
+    sent: Result<Query<SamplesParams>, QueryRejection>,
+) -> Answer {
+    let params = query(sent)?;
+    let range = lookup::range(lookup::given(&params.range))?;
+    Ok(Json(charts::all(&state, range, now())).into_response())
 }
 
 #[derive(Serialize)]

@@ -25,14 +25,17 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 9]> = LazyLock::new(|| {
     [
         asset!("sealbox.css", CSS),
         asset!("live.js", JS),
+        asset!("charts.js", JS),
         asset!("icon.svg", SVG),
         asset!("vendor/htmx.min.js", JS),
         asset!("vendor/htmx-ext-sse.min.js", JS),
         asset!("vendor/idiomorph-ext.min.js", JS),
+        asset!("vendor/uplot.min.js", JS),
+        asset!("vendor/uplot.min.css", CSS),
     ]
 });
 

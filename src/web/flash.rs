@@ -5,15 +5,29 @@
 use axum::http::{HeaderMap, HeaderValue};
 
 use super::entry::cookie;
+use super::undo::Undo;
 
 const NAME: &str = "sealbox_said";
 const LONGEST: usize = 300;
+/// Between the sentence and the undo.
+const UNDO: char = '\n';
 /// Long enough for the redirect, short enough not to turn up on tomorrow's page.
 const SECONDS: u32 = 20;
 
+/// What was done, and how it is taken back if it can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub words: String,
+    pub undo: Option<Undo>,
+}
+
 /// The header that leaves the sentence.
-pub fn leave(said: &str) -> HeaderValue {
-    let said: String = said.chars().take(LONGEST).collect();
+pub fn leave(words: &str, undo: Option<Undo>) -> HeaderValue {
+    let mut said: String = words.chars().take(LONGEST).collect();
+    if let Some(undo) = undo {
+        said.push(UNDO);
+        said.push_str(&undo.to_string());
+    }
     set(&hex::encode(said), SECONDS)
 }
 
@@ -28,11 +42,12 @@ fn set(value: &str, seconds: u32) -> HeaderValue {
 }
 
 /// What was left, if it is one of ours.
-pub fn left(headers: &HeaderMap) -> Option<String> {
+pub fn left(headers: &HeaderMap) -> Option<Said> {
     let value = cookie(headers, NAME)?;
     let said = String::from_utf8(hex::decode(value).ok()?).ok()?;
-    let shown: String = said.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-    (!shown.is_empty()).then_some(shown)
+    let (words, undo) = said.split_once(UNDO).unwrap_or((&said, ""));
+    let words: String = words.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    (!words.is_empty()).then(|| Said { words, undo: undo.parse().ok() })
 }
 
 #[cfg(test)]
@@ -41,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    fn brought(cookie: &str) -> Option<String> {
+    fn brought(cookie: &str) -> Option<Said> {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
         left(&headers)
@@ -49,10 +64,13 @@ mod tests {
 
     #[test]
     fn what_was_left_is_found_again() {
-        let set = leave("Retried P2 of sector 12 — done");
-        let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
-        let said = brought(&format!("other=1; {pair}"));
-        assert_eq!(said.as_deref(), Some("Retried P2 of sector 12 — done"));
+        for undo in [None, Some(Undo::ResumeIntake)] {
+            let words = "Retried P2 of sector 12 — done".to_owned();
+            let set = leave(&words, undo);
+            let pair = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+            let said = brought(&format!("other=1; {pair}"));
+            assert_eq!(said, Some(Said { words, undo }));
+        }
     }
 
     #[test]
@@ -65,6 +83,6 @@ mod tests {
     #[test]
     fn no_sentence_is_longer_than_the_limit() {
         let pair = format!("{NAME}={}", hex::encode("x".repeat(5_000)));
-        assert_eq!(brought(&pair).unwrap().len(), LONGEST);
+        assert_eq!(brought(&pair).unwrap().words.len(), LONGEST);
     }
 }

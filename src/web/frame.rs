@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::{PageError, Unanswered};
+use super::flash::Said;
 use super::nav::Nav;
 use super::read_only::without_buttons;
 use super::show::{self, Markup};
@@ -23,7 +24,7 @@ use crate::scheduler::view::BoxView;
 pub struct Seen {
     /// Its path and query: where the live part is fetched from, and where an action leads back.
     pub here: String,
-    flash: Option<String>,
+    flash: Option<Said>,
     /// None only where a page is made without the guards at the door.
     caller: Option<Caller>,
     /// Asked for by the page itself, to renew its live part.
@@ -65,7 +66,7 @@ pub struct Frame {
     pub title: String,
     pub nav: Nav,
     pub here: String,
-    pub flash: Option<String>,
+    pub flash: Option<Said>,
     /// Else whoever looks at it may only look.
     pub may_act: bool,
     /// By a session, which can be ended.

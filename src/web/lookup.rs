@@ -4,11 +4,13 @@ use serde::Deserialize;
 
 use super::WebState;
 use super::error::Unanswered;
+use super::gantt::Range;
 use crate::domain::event::Entry;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::task::ResultStatus;
+use crate::domain::units::SectorSize;
 use crate::store::{Direction, Page, SectorFilter, StageKind, TaskCursor, TaskFilter, TaskLine};
 
 /// Rows of a page of a list, unless the address says otherwise.
@@ -59,6 +61,9 @@ impl SectorsOf {
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct SectorParams {
     pub state: Option<String>,
+    /// A phase that is not over: queued, running or failed.
+    pub phase: Option<String>,
+    pub size: Option<String>,
     pub after: Option<String>,
     pub limit: Option<String>,
     /// A number to go to.
@@ -68,14 +73,59 @@ pub struct SectorParams {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SectorQuery {
     pub of: SectorsOf,
+    pub phase: Option<Phase>,
+    pub size: Option<SectorSize>,
     pub after: Option<SectorNumber>,
     pub limit: usize,
+}
+
+impl SectorQuery {
+    /// The first of them, whatever their phase and size.
+    pub fn first(of: SectorFilter, limit: usize) -> Self {
+        Self { of: SectorsOf(of), phase: None, size: None, after: None, limit }
+    }
+
+    /// More than the lists of the store know: the sectors have to be looked at.
+    pub fn is_narrow(&self) -> bool {
+        self.phase.is_some() || self.size.is_some()
+    }
+
+    /// As an address writes it, without the place in the list.
+    pub fn filter(&self) -> String {
+        let mut filter = format!("state={}", self.of.value());
+        self.phase.iter().for_each(|phase| filter.push_str(&format!("&phase={phase}")));
+        self.size.iter().for_each(|size| filter.push_str(&format!("&size={}", size.name())));
+        filter
+    }
+
+    /// The shortest list that has them all: only sectors in flight have a phase that is not over.
+    fn list(&self) -> SectorFilter {
+        match (self.of.0, self.phase) {
+            (SectorFilter::All | SectorFilter::Active, Some(phase)) => {
+                SectorFilter::Stage(match phase {
+                    Phase::P1 => StageKind::P1,
+                    Phase::P2 => StageKind::P2,
+                    Phase::P3 => StageKind::P3,
+                    Phase::P4 | Phase::P5 => StageKind::Proving,
+                    Phase::P6 => StageKind::P6,
+                })
+            }
+            (of, Some(_) | None) => of,
+        }
+    }
+
+    fn wants(&self, sector: &Sector) -> bool {
+        let at_hand = |wanted| sector.stage.works().any(|(phase, _)| phase == wanted);
+        self.phase.is_none_or(at_hand) && self.size.is_none_or(|size| size == sector.size)
+    }
 }
 
 impl SectorParams {
     pub fn parse(&self) -> Result<SectorQuery, Unanswered> {
         Ok(SectorQuery {
             of: given(&self.state).map_or(Ok(SectorsOf(SectorFilter::All)), SectorsOf::parse)?,
+            phase: given(&self.phase).map(phase).transpose()?,
+            size: given(&self.size).map(size).transpose()?,
             after: given(&self.after).map(|text| number(text, "after")).transpose()?,
             limit: limit(given(&self.limit))?,
         })
@@ -153,6 +203,26 @@ pub fn phase(text: &str) -> Result<Phase, Unanswered> {
     })
 }
 
+/// How far back charts reach.
+pub fn range(name: Option<&str>) -> Result<Range, Unanswered> {
+    let Some(name) = name else { return Ok(Range::default()) };
+    Range::of(name).ok_or_else(|| {
+        let known = Range::ALL.map(Range::name).join(", ");
+        let what = format!("range: `{}` is none that there is", shortened(name));
+        Unanswered::invalid(what, format!("use one of {known}"))
+    })
+}
+
+fn size(text: &str) -> Result<SectorSize, Unanswered> {
+    text.parse().map_err(|_| {
+        let known = SectorSize::ALL.map(SectorSize::name).join(", ");
+        Unanswered::invalid(
+            format!("`{}` is no sector size", shortened(text)),
+            format!("use one of {known}"),
+        )
+    })
+}
+
 fn result_status(text: &str) -> Result<ResultStatus, Unanswered> {
     let code = text.parse::<u8>().ok();
     code.and_then(|code| ResultStatus::try_from(code).ok()).ok_or_else(|| {
@@ -208,7 +278,8 @@ pub fn sectors(
     query: &SectorQuery,
     direction: Direction,
 ) -> Result<Page<Sector, SectorNumber>, Unanswered> {
-    Ok(state.reader.sectors(query.of.0, query.after, query.limit, direction)?)
+    let wanted = |sector: &Sector| query.wants(sector);
+    Ok(state.reader.sectors_like(query.list(), wanted, query.after, query.limit, direction)?)
 }
 
 pub fn tasks(

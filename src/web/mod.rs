@@ -3,11 +3,13 @@
 mod actions;
 mod api;
 mod assets;
+mod charts;
 mod disks;
 mod entry;
 mod error;
 mod flash;
 mod frame;
+mod gantt;
 pub mod guard;
 mod live;
 mod log;
@@ -32,6 +34,7 @@ mod strip;
 #[cfg(test)]
 mod tests;
 mod times;
+mod undo;
 mod verify;
 mod wire;
 mod words;
@@ -54,12 +57,14 @@ use crate::domain::sector::Sector;
 use crate::engine::Engine;
 use crate::logs::Logs;
 use crate::reload::Reload;
+use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
 use crate::storage::room::StorageRoom;
 use crate::store::Reader;
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
+use crate::worker::timeline::TimelineBoard;
 use error::{PageError, Problem, Unanswered};
 use guard::Names;
 use renewals::Renewals;
@@ -98,6 +103,10 @@ pub struct WebState {
     pub changes: watch::Receiver<u64>,
     /// How far running attempts have come.
     pub progress: Arc<ProgressBoard>,
+    /// How the box and its machine fared.
+    pub samples: Samples,
+    /// What the workers did in the last day.
+    pub timeline: Arc<TimelineBoard>,
     pub paths: PathsOf,
     pub orphans: orphans::Orphans,
     pub doctor: Doctor,
@@ -150,6 +159,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/logs.txt", get(pages::logs::text))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/history", get(pages::history::show))
         .route("/storage", get(pages::storage::show))
         .route("/orphans/delete", post(actions::delete_orphan))
         .route("/system", get(pages::system::show))
@@ -164,6 +174,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}/redo", post(actions::redo))
         .route("/sectors/{number}/abort", post(actions::abort))
         .route("/failures/retry", post(actions::retry_cause))
+        .route("/bulk", post(actions::bulk::act))
         .route("/intake/pause", post(actions::pause))
         .route("/intake/resume", post(actions::resume))
         .route("/phases/{phase}/pause", post(actions::pause_phase))

@@ -7,17 +7,19 @@ pub enum Nav {
     Sectors,
     Tasks,
     Failures,
+    History,
     Storage,
     Logs,
     System,
 }
 
 impl Nav {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Overview,
         Self::Sectors,
         Self::Tasks,
         Self::Failures,
+        Self::History,
         Self::Storage,
         Self::Logs,
         Self::System,
@@ -29,6 +31,7 @@ impl Nav {
             Self::Sectors => "Sectors",
             Self::Tasks => "Tasks",
             Self::Failures => "Failures",
+            Self::History => "History",
             Self::Storage => "Storage",
             Self::Logs => "Logs",
             Self::System => "System",
@@ -41,6 +44,7 @@ impl Nav {
             Self::Sectors => "/sectors",
             Self::Tasks => "/tasks",
             Self::Failures => "/failures",
+            Self::History => "/history",
             Self::Storage => "/storage",
             Self::Logs => "/logs",
             Self::System => "/system",

@@ -38,6 +38,19 @@ impl Strip {
     }
 }
 
+/// The form that does something to many sectors at once (`parts/bulk.html`).
+#[derive(Debug, Clone)]
+pub struct Bulk {
+    /// What the page is filtered by.
+    pub filter: Vec<(&'static str, String)>,
+    /// What the page shows, if that is less than what matches.
+    pub shown: Vec<SectorNumber>,
+    /// The words for all that match.
+    pub all: String,
+    /// Finished sectors can be among them.
+    pub verify: bool,
+}
+
 /// The buttons of a sector: what its state allows, the rest greyed with the reason.
 #[derive(Debug, Clone, Template)]
 #[template(path = "parts/actions.html")]

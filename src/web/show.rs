@@ -107,8 +107,18 @@ pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
+#[cfg(test)]
+thread_local! {
+    /// The time that a test's pages are made at, if not the wall clock's.
+    pub static FIXED: std::cell::Cell<Option<Timestamp>> = const { std::cell::Cell::new(None) };
+}
+
 /// The wall clock, for what is shown as relative to now.
 pub fn now() -> Timestamp {
+    #[cfg(test)]
+    if let Some(fixed) = FIXED.get() {
+        return fixed;
+    }
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Timestamp(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }

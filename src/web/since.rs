@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::WebState;
-use super::lookup::{self, SectorQuery, SectorsOf};
+use super::lookup::{self, SectorQuery};
 use super::show::{ago_text, plural};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
@@ -35,8 +35,7 @@ pub struct Past<'a> {
 
 impl<'a> Now<'a> {
     pub fn of(state: &'a WebState, at: Timestamp) -> Self {
-        let of = SectorsOf(SectorFilter::Stage(StageKind::Finished));
-        let query = SectorQuery { of, after: None, limit: FINISHED };
+        let query = SectorQuery::first(SectorFilter::Stage(StageKind::Finished), FINISHED);
         let finished = lookup::sectors(state, &query, Direction::NewestFirst);
         let in_flight = state.handle.view();
         let in_flight = in_flight.in_flight.iter().map(|sector| Sector::clone(sector));

@@ -8,6 +8,7 @@ pub mod panics;
 pub mod phases;
 pub mod priority;
 pub mod progress;
+pub mod timeline;
 mod trees;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -103,6 +104,7 @@ impl Me {
     fn work(&self, assignments: &Receiver<Task>) {
         while let Ok(task) = assignments.recv() {
             let event = self.attempt(&task);
+            self.tools.timeline.ended(&task.sector, &event);
             let ended = Input::Ended { worker: self.id, sector: task.sector.id.number, event };
             // The scheduler is gone only when the process stops; the attempt is rescued then.
             drop(self.inputs.send(ended));

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::progress::ProgressBoard;
+use super::timeline::TimelineBoard;
 use super::trees;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
@@ -42,6 +43,8 @@ pub struct Tools {
     pub room: StorageRoom,
     /// Where running attempts tell how far they are.
     pub progress: Arc<ProgressBoard>,
+    /// Where those that have ended are put down.
+    pub timeline: Arc<TimelineBoard>,
     /// Whether a root is what it was is looked at again before every attempt.
     pub roots: Roots,
     /// Which of them hang, as last seen.

@@ -99,6 +99,16 @@ impl Browser {
         done.unwrap_or_else(|error| panic!("{method}: {error}"));
     }
 
+    /// What is seen in the window now, as a PNG.
+    pub fn picture(&self, path: &std::path::Path) {
+        let shown = self.ask("goog/cdp/execute", &json!({
+            "cmd": "Page.captureScreenshot", "params": { "format": "png", "optimizeForSpeed": false }
+        }));
+        let shown = shown.expect("a picture")["data"].as_str().expect("base64").to_owned();
+        let bytes = unbase64(&shown);
+        std::fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
     /// The value of `return …`.
     pub fn js<T: DeserializeOwned>(&self, script: &str) -> T {
         self.try_js(script).unwrap_or_else(|error| panic!("{script}: {error}"))
@@ -219,4 +229,20 @@ fn chromedriver() -> (Child, u16) {
         port.parse().ok()
     });
     (child, port.expect("chromedriver says where it listens"))
+}
+
+/// The protocol's pictures come as text, and no crate of the tests' reads it.
+fn unbase64(text: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits: Vec<u8> = text
+        .bytes()
+        .filter_map(|letter| LETTERS.iter().position(|known| *known == letter))
+        .filter_map(|digit| u8::try_from(digit).ok())
+        .collect();
+    let whole = digits.chunks(4).flat_map(|four| {
+        let bits = four.iter().fold(0_u32, |bits, digit| bits << 6 | u32::from(*digit));
+        let bits = bits << (6 * (4 - four.len()));
+        bits.to_be_bytes()[1..four.len()].to_vec()
+    });
+    whole.collect()
 }

@@ -63,6 +63,7 @@ impl Lab {
             copy_limit: RateLimit::new(None),
             room: Default::default(),
             progress: Arc::new(ProgressBoard::default()),
+            timeline: Arc::default(),
             roots,
             disks: Arc::new(watch::Sender::new(Vec::new())),
         };

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::{Answer, Fields, Plain, carry_out, done_words, fields, said};
+use super::{Answer, Fields, Plain, carry_out, fields};
 use crate::domain::ids::OrderId;
 use crate::domain::order::{ORDER_LIMIT, Place};
 use crate::domain::units::SectorSize;
@@ -70,8 +70,7 @@ pub async fn order(State(state): State<WebState>, By(by): By, sent: Fields<Order
     let fields = fields(sent)?;
     let count = order_count(&fields.count)?;
     let size = order_size(&state, fields.size.as_deref())?;
-    let done = state.handle.command(Command::Order { size, count }, &by).await?;
-    Ok(said(&fields.back, &done_words(&done)))
+    carry_out(&state, &by, Command::Order { size, count }, &Plain { back: fields.back }).await
 }
 
 pub async fn cancel_order(

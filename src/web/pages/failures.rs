@@ -16,7 +16,7 @@ use crate::web::error::{PageError, Unanswered};
 use crate::web::frame::{Frame, Seen, page};
 use crate::web::lookup::{self, SectorQuery, SectorsOf, TaskQuery};
 use crate::web::nav::Nav;
-use crate::web::parts::{Damaged, Failed, standstill};
+use crate::web::parts::{Bulk, Damaged, Failed, standstill};
 use crate::web::show::plural;
 use crate::web::since::{Now, Past};
 use crate::web::words;
@@ -31,6 +31,7 @@ struct Failures {
     groups: Vec<Shown>,
     /// Finished sectors whose stored copy is damaged.
     damaged: Vec<Damaged>,
+    bulk: Bulk,
     standstills: Vec<String>,
     /// There are more than were looked at.
     more: bool,
@@ -104,8 +105,7 @@ fn looked_at(state: &WebState) -> Result<(Vec<Group>, bool), Unanswered> {
 
 /// And whether there are more.
 fn damaged(state: &WebState) -> Result<(Vec<Damaged>, bool), Unanswered> {
-    let of = SectorsOf(SectorFilter::Attention);
-    let query = SectorQuery { of, after: None, limit: MOST };
+    let query = SectorQuery::first(SectorFilter::Attention, MOST);
     let listed = lookup::sectors(state, &query, Direction::NewestFirst)?;
     Ok((listed.items.iter().filter_map(Damaged::of).collect(), listed.next.is_some()))
 }
@@ -136,7 +136,13 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
     let (damaged, more_damaged) = damaged(&state)?;
     let more = more || more_damaged;
     let groups = with_changes(&state, groups, frame.now);
-    page(&seen, &Failures { frame, groups, damaged, standstills, more })
+    let bulk = Bulk {
+        filter: vec![("state", SectorsOf(SectorFilter::Attention).value())],
+        shown: Vec::new(),
+        all: "all sectors that need you".to_owned(),
+        verify: !damaged.is_empty(),
+    };
+    page(&seen, &Failures { frame, groups, damaged, bulk, standstills, more })
 }
 
 impl Failures {

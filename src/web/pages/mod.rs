@@ -1,6 +1,7 @@
 //! One file a page: its template's struct beside its handler.
 
 pub mod failures;
+pub mod history;
 pub mod logs;
 pub mod overview;
 pub mod sector;

@@ -235,8 +235,7 @@ fn flight(sector: &Arc<Sector>, now: Timestamp, held: &Held, reported: &Reported
 fn recent(state: &WebState, now: Timestamp) -> Result<Vec<Flight>, PageError> {
     let mut ended = Vec::new();
     for kind in [StageKind::Finished, StageKind::GivenUp] {
-        let of = SectorsOf(SectorFilter::Stage(kind));
-        let query = SectorQuery { of, after: None, limit: RECENT };
+        let query = SectorQuery::first(SectorFilter::Stage(kind), RECENT);
         ended.extend(lookup::sectors(state, &query, Direction::NewestFirst)?.items);
     }
     ended.sort_by_key(|sector| std::cmp::Reverse(sector.ended()));

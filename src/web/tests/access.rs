@@ -164,7 +164,9 @@ fn signing_out_ends_the_session_for_good() {
 fn a_viewer_sees_every_page_and_no_button() {
     let site = asking();
     let pair = signed_in(&site, VIEWERS);
-    for path in ["/", "/sectors", "/sectors/0", "/tasks", "/failures", "/storage", "/system"] {
+    for path in
+        ["/", "/sectors", "/sectors/0", "/tasks", "/failures", "/history", "/storage", "/system"]
+    {
         let answer = sent(&site, "GET", path, &[("cookie", &pair)]);
         assert_eq!(answer.status, 200, "{path}");
         let html = answer.html();
@@ -270,4 +272,16 @@ fn who_tries_or_changes_too_often_is_told_when_to_come_back() {
     }
     assert_eq!(site.commands(), []);
     assert_eq!(sent(&site, "GET", "/tasks", &[("cookie", &pair)]).status, 200, "who looks is not");
+}
+
+#[test]
+fn a_viewer_finds_nothing_to_pick() {
+    let site = asking();
+    for (role, picks) in [(Role::Viewer, false), (Role::Operator, true)] {
+        let bearer = token(&site, role.name(), role);
+        for path in ["/sectors", "/failures"] {
+            let page = sent(&site, "GET", path, &[("authorization", &bearer)]);
+            assert_eq!(page.text.contains("type=\"checkbox\""), picks, "{path} {}", role.name());
+        }
+    }
 }

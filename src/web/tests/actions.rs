@@ -65,7 +65,7 @@ fn an_order_is_sent_and_what_happened_is_said_once() {
     assert_eq!(answer.status, 303);
     assert_eq!(answer.header("location"), "/sectors");
     assert_eq!(site.commands(), [Command::Order { size: SectorSize::KiB2, count: 3 }]);
-    assert_eq!(shown(&site, &answer), "✓ Ordered 3 sectors of 2 KiB (order 0).");
+    assert_eq!(shown(&site, &answer), "✓ Ordered 3 sectors of 2 KiB (order 0). Undo");
     assert_eq!(site.asked.lock().unwrap()[0].1, "the page");
     let request = ask("GET", "/").header("cookie", "sealbox_said=6869");
     let page = site.send(request.body(Body::empty()).unwrap());

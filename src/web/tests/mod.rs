@@ -3,11 +3,14 @@
 mod access;
 mod actions;
 mod api;
+mod bulk;
 mod disks;
+mod history;
 mod hostile;
 mod live;
 mod log;
 mod opening;
 mod pages;
 mod site;
+mod snapshots;
 mod times;

@@ -14,7 +14,8 @@ use crate::engine::ParametersState;
 use crate::scheduler::view::UntilFullView;
 use crate::web::show::now;
 
-const PAGES: [&str; 7] = ["/", "/sectors", "/tasks", "/failures", "/storage", "/logs", "/system"];
+const PAGES: [&str; 8] =
+    ["/", "/sectors", "/tasks", "/failures", "/history", "/storage", "/logs", "/system"];
 
 fn all<'a>(html: &'a Html, css: &str) -> Vec<scraper::ElementRef<'a>> {
     let selector = Selector::parse(css).unwrap();
@@ -349,7 +350,7 @@ fn long_lists_are_paged() {
     for number in 0..5 {
         site.issue(number);
     }
-    let numbers = |html: &Html| words(html, "tbody td:first-child");
+    let numbers = |html: &Html| words(html, "tbody a.mono");
     let first = site.get("/sectors?limit=2").html();
     assert_eq!(numbers(&first), "4 | 3");
     let next = one(&first, "a[rel=next]").attr("href").unwrap().to_owned();
@@ -391,7 +392,7 @@ fn every_link_and_every_form_leads_to_something() {
             };
             match form.attr("method") {
                 Some("post") => {
-                    let fields = named("input").replace(' ', "+");
+                    let fields = named("input, button[name]").replace(' ', "+");
                     let answer = site.press(action, &fields);
                     assert_eq!(answer.status, 303, "{action} on {path}: {fields}");
                     assert_eq!(answer.header("location"), path);

@@ -25,12 +25,14 @@ use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::Tell;
 use crate::domain::sector::{Commit, Commitments, Data, PreCommit, Sector, Seed, StoredAt, Ticket};
+use crate::domain::timeline::attempts_of;
 use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::{Epoch, SectorSize, Seq, Timestamp};
 use crate::engine::{Engine, EngineKind, Job, ParametersState, SealStatement, StoredCopy};
 use crate::logs::{LogFilter, Logs};
 use crate::notify::Notify;
 use crate::reload::{self, Reload};
+use crate::samples::Samples;
 use crate::scheduler::Handle;
 use crate::scheduler::command::{Ask, Command, Done, Refusal};
 use crate::scheduler::view::{
@@ -45,6 +47,7 @@ use crate::web::show::now;
 use crate::web::{Door, SectorPaths, StoredPaths, WebState, router};
 use crate::worker::checks::Checks;
 use crate::worker::progress::ProgressBoard;
+use crate::worker::timeline::TimelineBoard;
 
 pub const MINER: ActorId = ActorId(1000);
 
@@ -64,6 +67,8 @@ pub struct Site {
     pub tweak: fn(&mut BoxView),
     pub reply: Reply,
     pub progress: Arc<ProgressBoard>,
+    pub timeline: Arc<TimelineBoard>,
+    pub samples: Samples,
     /// A defect: asking for paths panics.
     pub broken: bool,
     pub asked: Arc<Mutex<Vec<(Command, String)>>>,
@@ -124,6 +129,8 @@ impl Site {
             tweak: |_| {},
             reply: unheard_of,
             progress: Arc::default(),
+            timeline: Arc::default(),
+            samples: Samples::default(),
             broken: false,
             asked: Arc::default(),
             clock: Timestamp(now().0 - 23 * 3_600_000),
@@ -132,6 +139,15 @@ impl Site {
             access: Arc::new(Access::open(dir.path(), "127.0.0.1:3456".parse().unwrap()).unwrap()),
             dir,
         }
+    }
+
+    /// The timeline as a start would find it.
+    pub fn recall(&mut self) -> &mut Self {
+        for number in self.sectors.keys() {
+            let history = self.store.reader().history(*number, None, 1_000).unwrap();
+            self.timeline.change(|timeline| timeline.recall(attempts_of(&history)));
+        }
+        self
     }
 
     /// Time passes.
@@ -366,6 +382,8 @@ impl Site {
             disks,
             changes,
             progress: Arc::clone(&self.progress),
+            timeline: Arc::clone(&self.timeline),
+            samples: self.samples.clone(),
             checks: Checks::idle(),
             room: Default::default(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
