@@ -11,6 +11,7 @@ pub mod durable;
 pub mod engine;
 pub mod failpoint;
 pub mod logs;
+pub mod metrics;
 pub mod notify;
 pub mod reload;
 pub mod scheduler;

@@ -24,6 +24,7 @@ use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::Timestamp;
 use crate::engine::claim::Claims;
 use crate::logs::Logging;
+use crate::metrics::Counted;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
 use crate::scheduler::Handle;
@@ -228,6 +229,7 @@ async fn run_box(
     });
     let checks = checks.map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
+    let counted = Arc::<Counted>::default();
     let scheduler = Scheduler {
         core,
         store,
@@ -249,6 +251,7 @@ async fn run_box(
         sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
         grace: config.shutdown_grace,
         pulse: Pulse::new(notify, notify::watchdog()),
+        counted: counted.clone(),
     };
     let doctor = Doctor::new(loaded.clone());
     doctor.look();
@@ -275,6 +278,7 @@ async fn run_box(
         door: Door::new(access, config.listen.port(), front.tls.is_some()),
         reload,
         logs: logging.logs,
+        counted,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;

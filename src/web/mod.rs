@@ -14,6 +14,7 @@ mod log;
 mod login;
 mod look;
 mod lookup;
+mod metrics;
 mod nav;
 mod offer;
 pub mod opening;
@@ -53,6 +54,7 @@ use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
 use crate::logs::Logs;
+use crate::metrics::Counted;
 use crate::reload::Reload;
 use crate::scheduler::Handle;
 use crate::scheduler::view::DiskView;
@@ -113,6 +115,8 @@ pub struct WebState {
     pub reload: Reload,
     /// The box's log and the sectors' own.
     pub logs: Logs,
+    /// What this process has counted.
+    pub counted: Arc<Counted>,
 }
 
 /// Every page, action, asset and the API, behind the guards.
@@ -145,6 +149,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}", get(pages::sector::show))
         .route("/sectors/{number}/log", get(pages::logs::sector_lines))
         .route("/sectors/{number}/log.txt", get(pages::logs::sector_text))
+        .route("/metrics", get(metrics::show))
         .route("/logs", get(pages::logs::show))
         .route("/logs/lines", get(pages::logs::lines))
         .route("/logs.txt", get(pages::logs::text))

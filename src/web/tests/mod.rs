@@ -7,6 +7,7 @@ mod disks;
 mod hostile;
 mod live;
 mod log;
+mod metrics;
 mod opening;
 mod pages;
 mod site;
