@@ -50,6 +50,8 @@ pub enum Command {
     Run,
     /// Check the configuration, and show what follows from it
     CheckConfig,
+    /// Print the OpenAPI document of the JSON API
+    Openapi,
     /// Look at disks, permissions, memory, parameters and all else that sealing needs
     Doctor,
     /// Make a scratch or storage directory this box's own, whatever sectors lie in it; the box

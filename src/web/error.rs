@@ -7,8 +7,10 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::nav::Nav;
+use super::schema::{Shaped, Shapes, named};
 use crate::config::{self, ConfigErrors};
 use crate::reload::ReloadError;
 use crate::scheduler::command::Refusal;
@@ -140,7 +142,7 @@ impl<E: Into<Unanswered>> From<E> for Problem {
 }
 
 #[derive(Serialize)]
-struct ProblemBody<'a> {
+pub struct ProblemBody<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -148,6 +150,23 @@ struct ProblemBody<'a> {
     mend: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [config::Problem],
+}
+
+impl Shaped for ProblemBody<'_> {
+    fn shape(shapes: &mut Shapes) -> Value {
+        let problems = Vec::<config::Problem>::shape(shapes);
+        let text = json!({ "type": "string" });
+        let refer = named("Problem", shapes, |_| {
+            let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
+            let [title, detail, mend] =
+                ["title", "detail", "mend"].map(|name| (name, text.clone()));
+            vec![("type", text), title, ("status", status), detail, mend]
+        });
+        if let Some(problem) = shapes.get_mut("Problem") {
+            problem["properties"]["problems"] = problems;
+        }
+        refer
+    }
 }
 
 impl IntoResponse for Problem {

@@ -2,6 +2,7 @@
 //! what the view shows, however long the history is.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -261,9 +262,13 @@ impl Snapshot {
         each("sealbox_disk_hung", "Whether it does not answer", |d| flag(d.hung))?;
         let help = "Whether it cannot be used, for whatever reason";
         each("sealbox_disk_unusable", help, |d| flag(d.trouble.is_some()))?;
-        let help = "What sectors in flight may still add to the scratch; no series if not limited";
-        let reserved = self.view.reserved_bytes.map(|bytes| (Vec::new(), float(bytes.0)));
-        to.gauges("sealbox_scratch_reserved_bytes", help, reserved)
+        let help = "What sectors in flight may still add to it";
+        let reserved = |path: &Path| self.view.reserved.get(path).map_or(0, |bytes| bytes.0);
+        let labels = |(disk, path): (&DiskView, _)| {
+            (vec![("role", disk.role.name()), ("path", path)], float(reserved(&disk.path)))
+        };
+        let disks = self.disks.iter().zip(paths.iter().map(String::as_str)).map(labels);
+        to.gauges("sealbox_disk_reserved_bytes", help, disks)
     }
 
     fn trouble(&self, to: &mut Writer<'_, '_>) -> fmt::Result {

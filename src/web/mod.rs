@@ -1,11 +1,12 @@
 //! The page, its actions, and the JSON API: reads snapshots, sends commands, writes nothing.
 
 mod actions;
-mod api;
+pub mod api;
 mod assets;
 mod disks;
 mod entry;
 mod error;
+mod etag;
 mod flash;
 mod frame;
 pub mod guard;
@@ -17,6 +18,7 @@ mod lookup;
 mod metrics;
 mod nav;
 mod offer;
+pub mod openapi;
 pub mod opening;
 pub mod orphans;
 mod pages;
@@ -24,6 +26,7 @@ mod parts;
 mod patient;
 mod read_only;
 mod renewals;
+mod schema;
 mod serve;
 pub(crate) mod show;
 mod since;

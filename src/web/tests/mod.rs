@@ -8,6 +8,7 @@ mod hostile;
 mod live;
 mod log;
 mod metrics;
+mod openapi;
 mod opening;
 mod pages;
 mod site;
