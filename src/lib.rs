@@ -1,6 +1,7 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
 pub mod access;
+pub mod alerts;
 pub mod app;
 pub mod chain;
 pub mod cli;

@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, AccessError};
+use crate::alerts::Alerts;
+use crate::alerts::sender::Patience;
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::failure::Failure;
@@ -230,6 +232,7 @@ async fn run_box(
     let checks = checks.map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
     let counted = Arc::<Counted>::default();
+    let alert_clock = clock.clone();
     let scheduler = Scheduler {
         core,
         store,
@@ -262,6 +265,8 @@ async fn run_box(
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(watching::stop_on_signal(stop_sender));
     tokio::spawn(service::reload_on_hangup(reload.clone()));
+    let alerts = Alerts::new(config.alerts.clone(), config.url(), Patience::default(), alert_clock);
+    tokio::spawn(alerts.clone().run(handle.views(), disks.subscribe()));
     front.pages.take_over(web::router(WebState {
         orphans,
         doctor,
@@ -279,6 +284,7 @@ async fn run_box(
         reload,
         logs: logging.logs,
         counted,
+        alerts,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;

@@ -258,6 +258,11 @@ pub enum Request {
     Drain,
     /// Have the box read its configuration file again, and put into effect what needs no restart
     Reload,
+    /// Say where alerts go and what became of them; or send one for a test
+    Alert {
+        #[command(subcommand)]
+        order: Option<AlertOrder>,
+    },
     /// List the open orders as they will be issued; or move or cancel one
     Orders {
         #[command(subcommand)]
@@ -284,6 +289,13 @@ pub enum Request {
         #[command(subcommand)]
         order: Option<OrphanOrder>,
     },
+}
+
+/// What is done with alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum AlertOrder {
+    /// Send one that says that it is a test
+    Test,
 }
 
 /// Which lines of a log.

@@ -18,13 +18,14 @@ use super::entry::By;
 use super::error::{Named, Problem, Unanswered};
 use super::log::{self, LogAnswer, LogParams};
 use super::lookup::{self, SectorParams, SectorsOf, TaskParams};
-use super::openapi::{Api, Said, says};
+use super::openapi::{self, Api, says};
 use super::pages::failures::Group;
 use super::schema::{Shaped, Shapes, shape};
 use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, TaskRow};
 use super::{WebState, etag, guard, pages};
+use crate::alerts::Said;
 use crate::doctor::Examination;
 use crate::domain::failure::Class;
 use crate::domain::ids::SectorNumber;
@@ -66,12 +67,12 @@ fn described() -> Api {
 fn looks(api: Api) -> Api {
     let number = || of::<u64>();
     let states: Vec<String> = SectorsOf::every().into_iter().map(SectorsOf::value).collect();
-    let log = |said: Said| {
+    let log = |said: openapi::Said| {
         let levels = json!({ "enum": ["error", "warn", "info", "debug", "trace"] });
         said.query("level", "this level and worse ones", levels)
             .query("q", "lines with this text", json!({ "type": "string", "maxLength": 200 }))
             .query("phase", "of this phase", phase_shape())
-            .query("attempt", "of this attempt", number())
+            .query("attempt", "of this attempt", of::<u32>())
             .query("before", "what `previous` said: the lines ahead of it", number())
             .paged(number())
     };
@@ -80,6 +81,8 @@ fn looks(api: Api) -> Api {
         .get("/params", parameters, says::<ParametersState>("params", "The Groth parameters"))
         .get("/doctor", doctor, says::<Option<Examination>>("doctor", "The doctor's latest look"))
         .post("/doctor", look_again, says::<Looking>("look", "Have the doctor look").status(202))
+        .get("/alerts", alerts, says::<Said>("alerts", "What became of the alerts"))
+        .post("/alerts/test", test_alert, says::<Sent>("test_alert", "Send one for a test"))
         .get("/failures", failures, says::<Failures>("failures", "Failed tasks by their cause"))
         .get(
             "/sectors",
@@ -98,7 +101,7 @@ fn looks(api: Api) -> Api {
                 .query("is_taken", "whether a worker has it", yes_or_no())
                 .query("is_finished", "whether it is over", yes_or_no())
                 .query("sector", "of this sector", number())
-                .paged(json!({ "type": "string", "pattern": "^[0-9]{1,18}-P[1-6]$" })),
+                .paged(json!({ "type": "string", "pattern": "^([0-9]{1,18}-P[1-6])?$" })),
         )
         .get(
             "/log",
@@ -202,6 +205,19 @@ fn of<T: Shaped>() -> Value {
     T::shape(&mut Shapes::new())
 }
 
+/// As it was sent; but 3.0 is a whole number in JSON, and written as one.
+fn in_text(sent: &Value) -> String {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match sent.as_f64() {
+        Some(number)
+            if sent.is_f64() && number.fract() == 0.0 && (0.0..EXACT).contains(&number) =>
+        {
+            format!("{number:.0}")
+        }
+        Some(_) | None => sent.to_string(),
+    }
+}
+
 fn phase_shape() -> Value {
     of::<Phase>()
 }
@@ -226,6 +242,22 @@ struct Looking {
 }
 
 shape!(Looking { looking });
+
+async fn alerts(State(state): State<WebState>) -> Response {
+    Json(state.alerts.said()).into_response()
+}
+
+#[derive(Serialize)]
+struct Sent {
+    sent: bool,
+}
+
+shape!(Sent { sent });
+
+async fn test_alert(State(state): State<WebState>) -> Answer {
+    state.alerts.test().await.map_err(Unanswered::from)?;
+    Ok(Json(Sent { sent: true }).into_response())
+}
 
 async fn look_again(State(state): State<WebState>) -> Response {
     state.doctor.look();
@@ -291,7 +323,7 @@ async fn order(
     sent: Result<Json<OrderBody>, JsonRejection>,
 ) -> Answer {
     let asked = body(sent, r#"{"count":3}"#)?;
-    let count = order_count(&asked.count.to_string())?;
+    let count = order_count(&in_text(&asked.count))?;
     let size = order_size(&state, asked.size.as_deref())?;
     let done = state.handle.command(Command::Order { size, count }, &by).await?;
     Ok((StatusCode::CREATED, Json(done_json(&done))).into_response())
@@ -331,7 +363,7 @@ async fn move_order(
 ) -> Answer {
     let order = order_id(&order)?;
     let asked = body(sent, r#"{"to":"first"} or {"before":3}"#)?;
-    let before = asked.before.map(|before| before.to_string());
+    let before = asked.before.as_ref().map(in_text);
     let to = place(asked.to.as_deref(), before.as_deref())?;
     carry_out(&state, &by, Command::MoveOrder { order, to }).await
 }

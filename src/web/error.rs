@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::nav::Nav;
 use super::schema::{Shaped, Shapes, named};
 use crate::config::{self, ConfigErrors};
+use crate::domain::failure::{Class, Failure};
 use crate::reload::ReloadError;
 use crate::scheduler::command::Refusal;
 use crate::store::StoreError;
@@ -78,6 +79,19 @@ impl From<ReloadError> for Unanswered {
             }
             ReloadError::Refused(refusal) => refusal.into(),
         }
+    }
+}
+
+/// What the box was asked to do elsewhere, and could not.
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.class {
+            Class::Operator => StatusCode::CONFLICT,
+            Class::Transient | Class::Space | Class::Sector | Class::Fatal => {
+                StatusCode::BAD_GATEWAY
+            }
+        };
+        Self::new(status, failure.what, failure.mend)
     }
 }
 

@@ -34,7 +34,7 @@ mod status;
 mod story;
 mod strip;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 mod verify;
 mod wire;
@@ -53,6 +53,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
+use crate::alerts::Alerts;
 use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
@@ -120,6 +121,8 @@ pub struct WebState {
     pub logs: Logs,
     /// What this process has counted.
     pub counted: Arc<Counted>,
+    /// Who is told of what needs a person.
+    pub alerts: Alerts,
 }
 
 /// Every page, action, asset and the API, behind the guards.
@@ -179,6 +182,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/drain", post(actions::drain))
         .route("/doctor", post(actions::doctor))
         .route("/reload", post(actions::reload))
+        .route("/alerts/test", post(actions::test_alert))
         .route("/resume", post(actions::resume_all))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::alerts::Said;
+use crate::alerts::sender::Event;
 use crate::config;
 use crate::doctor::{Check, Examination, Verdict};
 use crate::domain::admission::{Counts, PhaseCounts};
@@ -84,7 +86,8 @@ macro_rules! plain {
 plain! {
     {"type": "string"} for String, &'static str, PathBuf;
     {"type": "boolean"} for bool;
-    {"type": "integer", "minimum": 0, "maximum": u64::MAX} for u64, u32, u8, usize, SectorNumber, Timestamp, ByteSize,
+    {"type": "integer", "minimum": 0, "maximum": u32::MAX} for u32;
+    {"type": "integer", "minimum": 0, "maximum": u64::MAX} for u64, u8, usize, SectorNumber, Timestamp, ByteSize,
         Epoch, LineId;
     {"enum": ["P1", "P2", "P3", "P4", "P5", "P6"]} for Phase;
     {"enum": ["2KiB", "8MiB", "512MiB", "32GiB", "64GiB"]} for SectorSize;
@@ -139,6 +142,8 @@ shape!(Commit { message, epoch });
 shape!(ChainTrouble { sector, failure });
 shape!(WaitView { sector, phase, why });
 shape!(UntilFullView { size, full });
+shape!(Said { webhook, standing, waiting, last_sent, last_failed });
+shape!(Event { at, what });
 shape!(Check { of, verdict, found, mend });
 shape!(Examination { at, checks });
 

@@ -11,5 +11,5 @@ mod metrics;
 mod openapi;
 mod opening;
 mod pages;
-mod site;
+pub mod site;
 mod times;

@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use crate::access::Access;
+use crate::alerts::Alerts;
+use crate::alerts::sender::Patience;
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
@@ -377,6 +379,7 @@ impl Site {
             reload: Reload::new(parts, loaded_sender),
             logs: self.logs.clone(),
             counted: Arc::default(),
+            alerts: Alerts::new(None, String::new(), Patience::default(), Arc::new(now)),
         };
         (state, scheduler)
     }
