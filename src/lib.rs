@@ -1,6 +1,7 @@
 //! sealbox: an all-in-one Filecoin sealing appliance. ARCHITECTURE.md is the map.
 
 pub mod access;
+pub mod alerts;
 pub mod app;
 pub mod chain;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod durable;
 pub mod engine;
 pub mod failpoint;
 pub mod logs;
+pub mod metrics;
 pub mod notify;
 pub mod reload;
 pub mod samples;

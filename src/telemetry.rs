@@ -367,6 +367,36 @@ pub fn machine() -> Option<Machine> {
     })
 }
 
+/// What this process takes, for metrics. Attempts that run in processes of their own are not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    pub resident: ByteSize,
+    pub virtual_memory: ByteSize,
+    /// Of all cores together, since it started.
+    pub cpu: Duration,
+    /// In seconds since 1970.
+    pub started: u64,
+    pub open_files: Option<usize>,
+    pub open_files_limit: Option<usize>,
+}
+
+/// Looks at this process: some reads below `/proc`, no waiting. None where the system does not say.
+pub fn process() -> Option<Process> {
+    let mut system = System::new().ok()?;
+    let me = sysinfo::get_current_pid().ok()?;
+    let wanted = ProcessRefreshKind::nothing().with_memory().with_cpu();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[me]), false, wanted);
+    let process = system.process(me)?;
+    Some(Process {
+        resident: ByteSize(process.memory()),
+        virtual_memory: ByteSize(process.virtual_memory()),
+        cpu: Duration::from_millis(process.accumulated_cpu_time()),
+        started: process.start_time(),
+        open_files: process.open_files(),
+        open_files_limit: process.open_files_limit(),
+    })
+}
+
 /// Of this many cores none are kept back, of more one, of more yet two: below that the box has
 /// nothing else to do than to prove.
 const CORES_FOR_ONE: u32 = 4;

@@ -161,6 +161,7 @@ impl Fleet {
             sweep: Duration::from_secs(60),
             grace: Duration::from_secs(60),
             pulse: Pulse::new(Notify::default(), None),
+            counted: Arc::default(),
         };
         let (ended, over) = oneshot::channel();
         runtime.spawn(async move {

@@ -16,6 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, AccessError};
+use crate::alerts::Alerts;
+use crate::alerts::sender::Patience;
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::failure::Failure;
@@ -25,6 +27,7 @@ use crate::domain::times::{Throughput, Usual};
 use crate::domain::units::Timestamp;
 use crate::engine::claim::Claims;
 use crate::logs::Logging;
+use crate::metrics::Counted;
 use crate::notify::{self, Notify};
 use crate::reload::{self, Reload};
 use crate::samples::Samples;
@@ -238,6 +241,8 @@ async fn run_box(
     });
     let checks = checks.map_err(StartError::Threads)?;
     let (stop_sender, stop) = watch::channel(false);
+    let counted = Arc::<Counted>::default();
+    let alert_clock = clock.clone();
     let scheduler = Scheduler {
         core,
         store,
@@ -259,6 +264,7 @@ async fn run_box(
         sweep: config.workers.iter().map(|group| group.wait).min().unwrap_or(Duration::MAX),
         grace: config.shutdown_grace,
         pulse: Pulse::new(notify, notify::watchdog()),
+        counted: counted.clone(),
     };
     let doctor = Doctor::new(loaded.clone());
     doctor.look();
@@ -269,6 +275,8 @@ async fn run_box(
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(watching::stop_on_signal(stop_sender));
     tokio::spawn(service::reload_on_hangup(reload.clone()));
+    let alerts = Alerts::new(config.alerts.clone(), config.url(), Patience::default(), alert_clock);
+    tokio::spawn(alerts.clone().run(handle.views(), disks.subscribe()));
     front.pages.take_over(web::router(WebState {
         orphans,
         doctor,
@@ -287,6 +295,8 @@ async fn run_box(
         door: Door::new(access, config.listen.port(), front.tls.is_some()),
         reload,
         logs: logging.logs,
+        counted,
+        alerts,
     }));
     announce(&config);
     let (store, then) = scheduler.run().await;

@@ -50,6 +50,8 @@ pub enum Command {
     Run,
     /// Check the configuration, and show what follows from it
     CheckConfig,
+    /// Print the OpenAPI document of the JSON API
+    Openapi,
     /// Look at disks, permissions, memory, parameters and all else that sealing needs
     Doctor,
     /// Make a scratch or storage directory this box's own, whatever sectors lie in it; the box
@@ -256,6 +258,11 @@ pub enum Request {
     Drain,
     /// Have the box read its configuration file again, and put into effect what needs no restart
     Reload,
+    /// Say where alerts go and what became of them; or send one for a test
+    Alert {
+        #[command(subcommand)]
+        order: Option<AlertOrder>,
+    },
     /// List the open orders as they will be issued; or move or cancel one
     Orders {
         #[command(subcommand)]
@@ -282,6 +289,13 @@ pub enum Request {
         #[command(subcommand)]
         order: Option<OrphanOrder>,
     },
+}
+
+/// What is done with alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum AlertOrder {
+    /// Send one that says that it is a test
+    Test,
 }
 
 /// Which lines of a log.

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use super::args::{OrdersOrder, OrphanOrder};
+use super::args::{AlertOrder, OrdersOrder, OrphanOrder};
 use super::client::Client;
 use super::verify::verify;
 use super::{Answer, Exit, Refusal, Request, log, print};
@@ -87,6 +87,22 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             told(client.post("/api/v1/intake/resume", &json!({}))?, |_| "intake goes on".to_owned())
         }
         Request::Reload => told(client.post("/api/v1/reload", &json!({}))?, print::reloaded),
+        Request::Alert { order: None } => told(client.get("/api/v1/alerts", &[])?, |answer| {
+            let said = |at: &str| print::cell(answer.pointer(at));
+            format!(
+                "sent to {}; standing {}, to be sent {}\nsent last: {}\nfailed last: {}",
+                said("/webhook"),
+                said("/standing"),
+                said("/waiting"),
+                said("/last_sent/what"),
+                said("/last_failed/what")
+            )
+        }),
+        Request::Alert { order: Some(AlertOrder::Test) } => {
+            told(client.post("/api/v1/alerts/test", &json!({}))?, |_| {
+                "the webhook has taken the test alert".to_owned()
+            })
+        }
         Request::Orders { order: None } => told(client.get("/api/v1/orders", &[])?, print::orders),
         Request::Orders { order: Some(OrdersOrder::Move { order, to, before }) } => {
             let mut body = json!({});

@@ -70,6 +70,13 @@ pub fn dispatch(cli: &Cli, run: impl FnOnce(Config, Origin) -> Result<(), Refusa
             }
         }
         Command::CheckConfig => load_config(cli).map(|c| check::answer(&c)).map_err(Refusal::from),
+        Command::Openapi => {
+            let document = crate::web::api::document();
+            match writeln!(io::stdout(), "{document:#}") {
+                Ok(()) => return Exit::Done,
+                Err(error) => Err(Refusal::new(Exit::Failed, error.to_string(), "")),
+            }
+        }
         Command::Doctor => load_config(cli).map_err(Refusal::from).and_then(|c| doctor::answer(&c)),
         Command::AdoptRoot { path } => {
             load_config(cli).map_err(Refusal::from).and_then(|config| adopt::answer(&config, &path))

@@ -122,6 +122,7 @@ impl Config {
             listen,
             hosts,
             tls,
+            alerts,
             shutdown_grace,
             check_every,
             // It follows from `data_dir` and the environment.
@@ -153,6 +154,7 @@ impl Config {
         changes.leave("web.hosts", &self.hosts, &hosts);
         // Which files; what is in them is read again.
         changes.leave("web.tls", &self.tls, &tls);
+        changes.leave("alerts", &self.alerts, &alerts);
         changes.leave("shutdown_grace_sec", &self.shutdown_grace, &shutdown_grace);
         changes.leave("check.every_sec", &self.check_every, &check_every);
         with.source = source;
@@ -180,6 +182,7 @@ mod tests {
         machine = { cores = 7 }
         web = { listen = "127.0.0.1:7", hosts = ["a"], tls_cert = "c", tls_key = "k" }
         check = { every_sec = 7 }
+        alerts = { webhook = "http://a" }
         engine = { kind = "simulated", isolation = "process" }
         chain = { lab = { epoch_ms = 7 } }
         [[need]]
@@ -227,6 +230,7 @@ mod tests {
             "web.listen",
             "web.hosts",
             "web.tls",
+            "alerts",
             "shutdown_grace_sec",
             "check.every_sec",
         ];

@@ -5,6 +5,7 @@
 //! documentation.
 
 mod again;
+mod alerts;
 mod engine;
 mod load;
 mod machine;
@@ -37,6 +38,7 @@ use crate::domain::porep::{Porep, SealKind};
 use crate::domain::units::{ByteSize, SectorSize};
 
 pub use again::{Changes, Loaded, Origin};
+pub use alerts::AlertsConfig;
 pub use load::{BUILT_IN, SYSTEM_FILE};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use reader::TOKEN_VARIABLE;
@@ -88,6 +90,9 @@ pub struct Config {
     pub hosts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
+    /// Where a person is told of what needs one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<AlertsConfig>,
     /// How long running attempts may go on after a stop was asked for.
     #[serde(rename = "shutdown_grace_sec", serialize_with = "show::as_secs")]
     pub shutdown_grace: Duration,

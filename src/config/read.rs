@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::alerts::AlertsConfig;
 use super::engine::{chain, engine};
 use super::numbers::{DAY_SEC, WEEK_SEC, YEAR_SEC, integer, small};
 use super::problem::with_nearest;
@@ -68,6 +69,7 @@ pub fn config(
         listen,
         hosts,
         tls,
+        alerts: AlertsConfig::read(root, base),
         shutdown_grace: Duration::from_secs(integer(
             root,
             "shutdown_grace_sec",

@@ -134,6 +134,7 @@ fn run(dir: &Path, chain: Arc<dyn Chain>, clock: Clock, pulse: Pulse) -> Running
         sweep: Duration::from_secs(3600),
         grace: Duration::ZERO,
         pulse,
+        counted: Arc::default(),
     };
     let ended = tokio::spawn(scheduler.run());
     Running { handle: Handle::new(ask_sender, views.clone()), views, stop: stop_sender, ended }

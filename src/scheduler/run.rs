@@ -13,6 +13,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::pipeline;
 use crate::domain::sector::Sector;
 use crate::domain::units::Timestamp;
+use crate::metrics::Counted;
 use crate::store::{Batch, Store};
 
 use super::command::{Ask, Done, Refusal};
@@ -54,6 +55,8 @@ pub struct Scheduler {
     /// How long running attempts may go on after a stop.
     pub grace: Duration,
     pub pulse: Pulse,
+    /// Takes note of what became durable.
+    pub counted: Arc<Counted>,
 }
 
 /// What follows the end of the loop.
@@ -166,6 +169,7 @@ impl Loop {
             if !self.commit(&decided).await {
                 return;
             }
+            self.s.counted.happened(&decided.entries);
             self.view_stale = true;
         }
         self.act(decided);
@@ -187,8 +191,10 @@ impl Loop {
                 sectors: decided.sectors.iter().map(|sector| (**sector).clone()).collect(),
                 box_state: decided.box_state.clone(),
             };
+            let began = Instant::now();
             match self.s.store.commit(batch).await {
                 Ok(_) => {
+                    self.s.counted.committed(began.elapsed());
                     if self.trouble.take().is_some() {
                         tracing::info!("the journal can be written again");
                     }

@@ -10,7 +10,7 @@ use crate::domain::admission::Counts;
 use crate::domain::failure::Failure;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::domain::order::{Order, Pass};
-use crate::domain::phase::Phase;
+use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::porep::Porep;
 use crate::domain::sector::Sector;
 use crate::domain::times::{Throughput, Usual};
@@ -29,6 +29,9 @@ pub struct BoxView {
     /// What a sector that is issued now would be.
     pub porep: Porep,
     pub counts: Counts,
+    /// Since when the task of each phase waits that waits longest.
+    #[serde(skip)]
+    pub oldest: PerPhase<Option<Timestamp>>,
     pub finished: u64,
     pub given_up: u64,
     /// What each step usually takes on this box.

@@ -163,6 +163,12 @@ pub async fn doctor(State(state): State<WebState>, sent: Fields<Plain>) -> Answe
     Ok(said(&back, "The doctor looks again; a disk that hangs takes it 10 s."))
 }
 
+pub async fn test_alert(State(state): State<WebState>, sent: Fields<Plain>) -> Answer {
+    let back = fields(sent)?.back;
+    state.alerts.test().await.map_err(Unanswered::from)?;
+    Ok(said(&back, "The test alert was taken by the webhook."))
+}
+
 /// Said in any case; what is wrong with the file has a page of its own.
 pub async fn reload(State(state): State<WebState>, By(by): By, sent: Fields<Plain>) -> Answer {
     let back = fields(sent)?.back;

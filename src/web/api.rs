@@ -7,25 +7,36 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Json, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tower_http::csrf::CsrfLayer;
 
 use super::actions::{order_count, order_id, order_size, place, sector_number};
-use super::charts;
+use super::charts::{self, Columns};
 use super::entry::By;
 use super::error::{Named, Problem, Unanswered};
+use super::gantt::Range;
 use super::log::{self, LogAnswer, LogParams};
-use super::lookup::{self, SectorParams, TaskParams};
+use super::lookup::{self, SectorParams, SectorsOf, TaskParams};
+use super::openapi::{self, Api, says};
+use super::pages::failures::Group;
+use super::schema::{Shaped, Shapes, shape};
 use super::show::now;
 use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
 use super::wire::{OrphanList, SectorDetail, SectorRow, TaskRow};
-use super::{WebState, guard};
+use super::{WebState, etag, guard, pages};
+use crate::alerts::Said;
+use crate::doctor::Examination;
+use crate::domain::failure::Class;
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+use crate::domain::units::SectorSize;
+use crate::engine::ParametersState;
 use crate::logs::Whose;
+use crate::reload::Reloaded;
 use crate::scheduler::command::{Command, Done, Retried};
 use crate::store::Direction;
 use crate::worker::checks::Seen;
@@ -35,36 +46,266 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 
 type Answer = Result<Response, Problem>;
 
+/// The routes. Where a password is set, the door has let in who gets here.
 pub fn router() -> Router<WebState> {
     let refusal = |_| Problem(guard::cross_site()).into_response();
-    Router::new()
-        .route("/api/v1/orders", get(orders).post(order))
-        .route("/api/v1/orders/{order}/move", post(move_order))
-        .route("/api/v1/orders/{order}/cancel", post(cancel_order))
-        .route("/api/v1/sectors", get(sectors))
-        .route("/api/v1/sectors/{number}", get(sector))
-        .route("/api/v1/sectors/{number}/log", get(sector_log))
-        .route("/api/v1/log", get(box_log))
-        .route("/api/v1/sectors/{number}/retry", post(retry))
-        .route("/api/v1/sectors/{number}/verify", post(verify_again).get(verified))
-        .route("/api/v1/sectors/{number}/redo", post(redo))
-        .route("/api/v1/sectors/{number}/abort", post(abort))
-        .route("/api/v1/retry", post(retry_all))
-        .route("/api/v1/tasks", get(tasks))
-        .route("/api/v1/intake/pause", post(pause))
-        .route("/api/v1/intake/resume", post(resume))
-        .route("/api/v1/phases/{phase}/pause", post(pause_phase))
-        .route("/api/v1/phases/{phase}/resume", post(resume_phase))
-        .route("/api/v1/drain", post(drain))
-        .route("/api/v1/resume", post(resume_all))
-        .route("/api/v1/reload", post(reload))
-        .route("/api/v1/orphans", get(orphans))
-        .route("/api/v1/orphans/delete", post(delete_orphan))
-        .route("/api/v1/params", get(parameters))
-        .route("/api/v1/doctor", get(doctor))
-        .route("/api/v1/samples", get(samples))
-        .route("/api/v1/status", get(status))
+    let (router, _) = described().done();
+    router
+        .layer(axum::middleware::from_fn(etag::tagged))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
+}
+
+/// What the API's routes are, take and answer, as OpenAPI 3.1.
+pub fn document() -> Value {
+    described().done().1
+}
+
+fn described() -> Api {
+    let api = looks(Api::default());
+    let api = of_orders(api);
+    let api = of_sectors(api);
+    of_the_box(api)
+}
+
+fn looks(api: Api) -> Api {
+    let number = || of::<u64>();
+    let states: Vec<String> = SectorsOf::every().into_iter().map(SectorsOf::value).collect();
+    let log = |said: openapi::Said| {
+        let levels = json!({ "enum": ["error", "warn", "info", "debug", "trace"] });
+        said.query("level", "this level and worse ones", levels)
+            .query("q", "lines with this text", json!({ "type": "string", "maxLength": 200 }))
+            .query("phase", "of this phase", phase_shape())
+            .query("attempt", "of this attempt", of::<u32>())
+            .query("before", "what `previous` said: the lines ahead of it", number())
+            .paged(number())
+    };
+    api.get("/openapi.json", openapi, says::<Any>("openapi", "This document"))
+        .get("/status", status, says::<Status>("status", "The box at a moment"))
+        .get("/params", parameters, says::<ParametersState>("params", "The Groth parameters"))
+        .get("/doctor", doctor, says::<Option<Examination>>("doctor", "The doctor's latest look"))
+        .post("/doctor", look_again, says::<Looking>("look", "Have the doctor look").status(202))
+        .get("/alerts", alerts, says::<Said>("alerts", "What became of the alerts"))
+        .post("/alerts/test", test_alert, says::<Sent>("test_alert", "Send one for a test"))
+        .get("/failures", failures, says::<Failures>("failures", "Failed tasks by their cause"))
+        .get(
+            "/sectors",
+            sectors,
+            says::<Sectors>("sectors", "Sectors, oldest first")
+                .query("state", "in this state", json!({ "enum": states }))
+                .query("phase", "in flight, and at this phase", phase_shape())
+                .query("size", "of this size", of::<SectorSize>())
+                .paged(number()),
+        )
+        .get(
+            "/samples",
+            samples,
+            says::<Columns>("samples", "How the box and its machine fared, line by line").query(
+                "range",
+                "over this time",
+                json!({ "enum": Range::ALL.map(Range::name) }),
+            ),
+        )
+        .get("/sectors/{number}", sector, says::<SectorDetail>("sector", "All of a sector"))
+        .get(
+            "/tasks",
+            tasks,
+            says::<Tasks>("tasks", "The fleet's table")
+                .query("task_type", "1, 2, 4, 8, 16 or 32, or a phase", phase_shape())
+                .query("result_status", "0: succeeded; 1: not over; 2: failed", one_of(&[0, 1, 2]))
+                .query("is_taken", "whether a worker has it", yes_or_no())
+                .query("is_finished", "whether it is over", yes_or_no())
+                .query("sector", "of this sector", number())
+                .paged(json!({ "type": "string", "pattern": "^([0-9]{1,18}-P[1-6])?$" })),
+        )
+        .get(
+            "/log",
+            box_log,
+            log(says::<LogAnswer<'_>>("log", "The box's latest lines")).query(
+                "sector",
+                "of this sector",
+                number(),
+            ),
+        )
+        .get(
+            "/sectors/{number}/log",
+            sector_log,
+            log(says::<LogAnswer<'_>>("sector_log", "A sector's own log")),
+        )
+        .get("/orphans", orphans, says::<OrphanList>("orphans", "What no sector owns"))
+}
+
+fn of_orders(api: Api) -> Api {
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
+    let size = json!({ "anyOf": [of::<SectorSize>(), { "type": "null" }] });
+    let to = json!({ "type": "object", "additionalProperties": false, "oneOf": [
+        { "required": ["to"], "properties": { "before": false } },
+        { "required": ["before"], "properties": { "to": false } },
+    ], "properties": {
+        "to": { "enum": ["first", "up", "down", "last"] },
+        "before": of::<u64>(),
+    } });
+    api.get("/orders", orders, says::<Open>("orders", "The open orders, in order of their issue"))
+        .post(
+            "/orders",
+            order,
+            says::<Any>("order", "Order sectors").status(201).takes(json!({
+                "type": "object", "additionalProperties": false, "required": ["count"],
+                "properties": { "count": count, "size": size },
+            })),
+        )
+        .post("/orders/{order}/move", move_order, says::<Any>("move_order", "Move it").takes(to))
+        .post(
+            "/orders/{order}/cancel",
+            cancel_order,
+            says::<Any>("cancel_order", "Cancel its rest"),
+        )
+}
+
+fn of_sectors(api: Api) -> Api {
+    let phase = json!({ "type": "object", "additionalProperties": false, "properties": {
+        "phase": { "anyOf": [phase_shape(), { "type": "null" }] },
+    } });
+    api.post(
+        "/sectors/{number}/retry",
+        retry,
+        says::<Any>("retry", "Put failed tasks back").may_take(phase),
+    )
+    .get(
+        "/sectors/{number}/verify",
+        verified,
+        says::<Verification>("verified", "What came of proving the stored copy again"),
+    )
+    .post(
+        "/sectors/{number}/verify",
+        verify_again,
+        says::<Verification>("verify", "Prove the stored copy again").status(202),
+    )
+    .post("/sectors/{number}/redo", redo, says::<Any>("redo", "Send it back to P1"))
+    .post("/sectors/{number}/abort", abort, says::<Any>("abort", "Give it up"))
+    .post("/retry", retry_all, says::<Any>("retry_all", "Put every failed task back"))
+}
+
+fn of_the_box(api: Api) -> Api {
+    let path = json!({ "type": "object", "additionalProperties": false, "required": ["path"],
+        "properties": { "path": { "type": "string" } } });
+    api.post("/intake/pause", pause, says::<Any>("pause", "Begin no further sector"))
+        .post("/intake/resume", resume, says::<Any>("resume", "Begin sectors again"))
+        .post(
+            "/phases/{phase}/pause",
+            pause_phase,
+            says::<Any>("pause_phase", "Start no more of it"),
+        )
+        .post("/phases/{phase}/resume", resume_phase, says::<Any>("resume_phase", "Start it again"))
+        .post("/drain", drain, says::<Any>("drain", "Pause the intake and every phase"))
+        .post("/resume", resume_all, says::<Any>("resume_all", "Resume all of it"))
+        .post("/reload", reload, says::<Reloaded>("reload", "Read the configuration again"))
+        .post(
+            "/orphans/delete",
+            delete_orphan,
+            says::<Any>("delete_orphan", "Delete what no sector owns").takes(path),
+        )
+}
+
+/// An object whose members follow from what was asked for.
+struct Any;
+
+impl Shaped for Any {
+    fn shape(_: &mut Shapes) -> Value {
+        json!({ "type": "object" })
+    }
+}
+
+fn of<T: Shaped>() -> Value {
+    T::shape(&mut Shapes::new())
+}
+
+/// As it was sent; but 3.0 is a whole number in JSON, and written as one.
+fn in_text(sent: &Value) -> String {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match sent.as_f64() {
+        Some(number)
+            if sent.is_f64() && number.fract() == 0.0 && (0.0..EXACT).contains(&number) =>
+        {
+            format!("{number:.0}")
+        }
+        Some(_) | None => sent.to_string(),
+    }
+}
+
+fn phase_shape() -> Value {
+    of::<Phase>()
+}
+
+/// 0 and 1, as the fleet has it, or in words.
+fn yes_or_no() -> Value {
+    json!({ "enum": [0, 1, true, false] })
+}
+
+fn one_of(values: &[u8]) -> Value {
+    json!({ "enum": values })
+}
+
+async fn openapi() -> Response {
+    Json(document()).into_response()
+}
+
+/// The doctor looks; what it finds is told by GET.
+#[derive(Serialize)]
+struct Looking {
+    looking: bool,
+}
+
+shape!(Looking { looking });
+
+async fn alerts(State(state): State<WebState>) -> Response {
+    Json(state.alerts.said()).into_response()
+}
+
+#[derive(Serialize)]
+struct Sent {
+    sent: bool,
+}
+
+shape!(Sent { sent });
+
+async fn test_alert(State(state): State<WebState>) -> Answer {
+    state.alerts.test().await.map_err(Unanswered::from)?;
+    Ok(Json(Sent { sent: true }).into_response())
+}
+
+async fn look_again(State(state): State<WebState>) -> Response {
+    state.doctor.look();
+    (StatusCode::ACCEPTED, Json(Looking { looking: true })).into_response()
+}
+
+/// Failed tasks by their cause, the most frequent first.
+#[derive(Serialize)]
+struct Failures {
+    causes: Vec<Cause>,
+}
+
+#[derive(Serialize)]
+struct Cause {
+    what: String,
+    class: Class,
+    phase: Phase,
+    mend: String,
+    sectors: Vec<SectorNumber>,
+}
+
+shape!(Failures { causes });
+shape!(Cause { what, class, phase, mend, sectors });
+
+async fn failures(State(state): State<WebState>) -> Answer {
+    let cause = |group: Group| Cause {
+        mend: group.failed.first().map_or_else(String::new, |one| one.failure.mend.clone()),
+        sectors: group.failed.iter().map(|failed| failed.sector).collect(),
+        what: group.what,
+        class: group.class,
+        phase: group.phase,
+    };
+    let causes = pages::failures::groups(&state)?.into_iter().map(cause).collect();
+    Ok(Json(Failures { causes }).into_response())
 }
 
 fn query<T>(sent: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
@@ -96,7 +337,7 @@ async fn order(
     sent: Result<Json<OrderBody>, JsonRejection>,
 ) -> Answer {
     let asked = body(sent, r#"{"count":3}"#)?;
-    let count = order_count(&asked.count.to_string())?;
+    let count = order_count(&in_text(&asked.count))?;
     let size = order_size(&state, asked.size.as_deref())?;
     let done = state.handle.command(Command::Order { size, count }, &by).await?;
     Ok((StatusCode::CREATED, Json(done_json(&done))).into_response())
@@ -111,6 +352,8 @@ async fn cancel_order(State(state): State<WebState>, By(by): By, Named(order): N
 struct Open {
     orders: Vec<OrderRow>,
 }
+
+shape!(Open { orders });
 
 /// The open ones, in the order in which they are issued. They are at most a thousand.
 async fn orders(State(state): State<WebState>) -> Response {
@@ -134,7 +377,7 @@ async fn move_order(
 ) -> Answer {
     let order = order_id(&order)?;
     let asked = body(sent, r#"{"to":"first"} or {"before":3}"#)?;
-    let before = asked.before.map(|before| before.to_string());
+    let before = asked.before.as_ref().map(in_text);
     let to = place(asked.to.as_deref(), before.as_deref())?;
     carry_out(&state, &by, Command::MoveOrder { order, to }).await
 }
@@ -284,6 +527,8 @@ struct Sectors {
     next: Option<u64>,
 }
 
+shape!(Sectors { sectors, next });
+
 /// Oldest first, so that `next` never skips what is issued meanwhile.
 async fn sectors(
     State(state): State<WebState>,
@@ -333,6 +578,8 @@ struct Tasks {
     next: Option<String>,
 }
 
+shape!(Tasks { tasks, next });
+
 async fn tasks(
     State(state): State<WebState>,
     sent: Result<Query<TaskParams>, QueryRejection>,
@@ -374,5 +621,10 @@ async fn parameters(State(state): State<WebState>) -> Answer {
 }
 
 async fn status(State(state): State<WebState>) -> Answer {
-    Ok(Json(Status::of(&state)).into_response())
+    let mut status = Status::of(&state);
+    let sent = Json(&status).into_response();
+    // The same but for the clock is the same.
+    status.now.clear();
+    let of = serde_json::to_vec(&status).unwrap_or_default();
+    Ok(([(header::ETAG, etag::tag(&of.into()))], sent).into_response())
 }

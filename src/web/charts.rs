@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::WebState;
 use super::disks::DiskRow;
 use super::gantt::Range;
+use super::schema::{Shaped, Shapes};
 use super::show::{self, rfc3339};
 use crate::domain::phase::Phase;
 use crate::domain::units::Timestamp;
@@ -30,6 +32,18 @@ pub struct Columns {
     /// Seconds since 1970.
     pub at: Vec<u64>,
     pub series: BTreeMap<String, Vec<Option<f64>>>,
+}
+
+impl Shaped for Columns {
+    fn shape(_: &mut Shapes) -> Value {
+        let seconds = json!({ "type": "integer", "minimum": 0 });
+        let lines = json!({ "type": "array", "items": { "type": ["number", "null"] } });
+        json!({ "type": "object", "required": ["every_s", "at", "series"], "properties": {
+            "every_s": seconds,
+            "at": { "type": "array", "items": seconds },
+            "series": { "type": "object", "additionalProperties": lines },
+        } })
+    }
 }
 
 /// The samples of a time, at most so many.

@@ -1,10 +1,13 @@
 //! The disks, with what the box is about to do with them: for pages and API.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::WebState;
+use super::schema::{Shaped, Shapes, named};
 use super::show::{now, rfc3339};
 use crate::config::{Config, RootConfig};
+use crate::domain::failure::Failure;
 use crate::domain::forecast::{Pace, Shelf, full_in};
 use crate::domain::units::Timestamp;
 use crate::scheduler::view::{DiskRole, DiskView};
@@ -29,6 +32,59 @@ pub struct DiskRow {
 
 fn as_rfc3339<S: serde::Serializer>(at: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
     at.map(rfc3339).serialize(s)
+}
+
+impl Shaped for DiskRow {
+    fn shape(shapes: &mut Shapes) -> Value {
+        // Does not compile if there is another field.
+        let _all = |DiskRow {
+                        view:
+                            DiskView {
+                                path: _,
+                                role: _,
+                                device: _,
+                                mount: _,
+                                file_system: _,
+                                number: _,
+                                total_bytes: _,
+                                used_bytes: _,
+                                free_bytes: _,
+                                trouble: _,
+                                hung: _,
+                                held: _,
+                                looked: _,
+                                shared: _,
+                            },
+                        weight: _,
+                        keep_free_bytes: _,
+                        reserved_bytes: _,
+                        claimed_bytes: _,
+                        full_at: _,
+                    }: &DiskRow| ();
+        named("Disk", shapes, |shapes| {
+            let texts = ["path", "device", "mount", "file_system"];
+            let bytes = [
+                "total_bytes",
+                "used_bytes",
+                "free_bytes",
+                "keep_free_bytes",
+                "reserved_bytes",
+                "claimed_bytes",
+            ];
+            let text = |name| (name, json!({ "type": "string" }));
+            let number = u64::shape(shapes);
+            let mut all: Vec<_> = texts.into_iter().map(text).collect();
+            all.extend(bytes.map(|name| (name, number.clone())));
+            all.extend([
+                ("role", DiskRole::shape(shapes)),
+                ("trouble", Option::<Failure>::shape(shapes)),
+                ("hung", bool::shape(shapes)),
+                ("weight", Option::<u32>::shape(shapes)),
+                ("full_at", Option::<String>::shape(shapes)),
+            ]);
+            all
+        })
+    }
 }
 
 impl DiskRow {

@@ -7,9 +7,12 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::nav::Nav;
+use super::schema::{Shaped, Shapes, named};
 use crate::config::{self, ConfigErrors};
+use crate::domain::failure::{Class, Failure};
 use crate::reload::ReloadError;
 use crate::scheduler::command::Refusal;
 use crate::store::StoreError;
@@ -79,6 +82,19 @@ impl From<ReloadError> for Unanswered {
     }
 }
 
+/// What the box was asked to do elsewhere, and could not.
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.class {
+            Class::Operator => StatusCode::CONFLICT,
+            Class::Transient | Class::Space | Class::Sector | Class::Fatal => {
+                StatusCode::BAD_GATEWAY
+            }
+        };
+        Self::new(status, failure.what, failure.mend)
+    }
+}
+
 impl From<StoreError> for Unanswered {
     fn from(error: StoreError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.what(), error.mend())
@@ -140,7 +156,7 @@ impl<E: Into<Unanswered>> From<E> for Problem {
 }
 
 #[derive(Serialize)]
-struct ProblemBody<'a> {
+pub struct ProblemBody<'a> {
     r#type: &'static str,
     title: &'a str,
     status: u16,
@@ -148,6 +164,23 @@ struct ProblemBody<'a> {
     mend: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     problems: &'a [config::Problem],
+}
+
+impl Shaped for ProblemBody<'_> {
+    fn shape(shapes: &mut Shapes) -> Value {
+        let problems = Vec::<config::Problem>::shape(shapes);
+        let text = json!({ "type": "string" });
+        let refer = named("Problem", shapes, |_| {
+            let status = json!({ "type": "integer", "minimum": 400, "maximum": 599 });
+            let [title, detail, mend] =
+                ["title", "detail", "mend"].map(|name| (name, text.clone()));
+            vec![("type", text), title, ("status", status), detail, mend]
+        });
+        if let Some(problem) = shapes.get_mut("Problem") {
+            problem["properties"]["problems"] = problems;
+        }
+        refer
+    }
 }
 
 impl IntoResponse for Problem {

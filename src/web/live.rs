@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::WebState;
 use crate::logs::{LineId, Logs, Whose};
+use crate::metrics::Follower;
 use crate::scheduler::view::{BoxView, DiskView};
 
 /// At most one message in this time: four a second.
@@ -43,6 +44,7 @@ struct Watch {
     changes: watch::Receiver<u64>,
     log: Option<Following>,
     step: Step,
+    _counted: Follower,
 }
 
 enum Step {
@@ -105,7 +107,7 @@ pub async fn live(
     changes.mark_unchanged();
     disks.mark_unchanged();
     let step = if seen == Some(version(&state)) { Step::Abreast } else { Step::Behind };
-    let watch = Watch { views, disks, changes, log, step };
+    let watch = Watch { views, disks, changes, log, step, _counted: state.counted.follower() };
     let beat = KeepAlive::new().interval(BEAT).event(Event::default().event("beat").data("."));
     Sse::new(unfold(watch, next)).keep_alive(beat)
 }

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::WebState;
 use super::error::Unanswered;
 use super::lookup::{given, limit, number, phase, shortened};
+use super::schema::{Shaped, Shapes, named};
 use super::show::{self, Markup};
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::logs::{Found, Level, Line, LineId, Query, Whose, Written};
+use serde_json::{Value, json};
 
 /// Lines of a page, unless the address says otherwise.
 pub const LINES: usize = 200;
@@ -311,6 +313,36 @@ impl<'a> LogAnswer<'a> {
             follow: format!("{}?{filters}{and}after={}", api_address(whose), after.0),
             trouble: found.trouble.as_deref(),
         }
+    }
+}
+
+impl Shaped for LogAnswer<'_> {
+    fn shape(shapes: &mut Shapes) -> Value {
+        let line = json!({
+            "type": "object",
+            "required": ["at", "id", "level", "target", "message"],
+            "properties": {
+                "at": { "type": "string", "format": "date-time" },
+                "id": LineId::shape(shapes),
+                "level": { "enum": ["error", "warn", "info", "debug", "trace"] },
+                "sector": SectorNumber::shape(shapes),
+                "phase": Phase::shape(shapes),
+                "attempt": u32::shape(shapes),
+                "target": { "type": "string" },
+                "message": { "type": "string" },
+                "fields": { "type": "object", "additionalProperties": { "type": "string" } },
+            },
+        });
+        named("LogLines", shapes, |shapes| {
+            vec![
+                ("sector", Option::<SectorNumber>::shape(shapes)),
+                ("lines", json!({ "type": "array", "items": line })),
+                ("previous", Option::<LineId>::shape(shapes)),
+                ("next", Option::<LineId>::shape(shapes)),
+                ("follow", String::shape(shapes)),
+                ("trouble", Option::<String>::shape(shapes)),
+            ]
+        })
     }
 }
 

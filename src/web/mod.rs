@@ -1,12 +1,13 @@
 //! The page, its actions, and the JSON API: reads snapshots, sends commands, writes nothing.
 
 mod actions;
-mod api;
+pub mod api;
 mod assets;
 mod charts;
 mod disks;
 mod entry;
 mod error;
+mod etag;
 mod flash;
 mod frame;
 mod gantt;
@@ -16,8 +17,10 @@ mod log;
 mod login;
 mod look;
 mod lookup;
+mod metrics;
 mod nav;
 mod offer;
+pub mod openapi;
 pub mod opening;
 pub mod orphans;
 mod pages;
@@ -25,6 +28,7 @@ mod parts;
 mod patient;
 mod read_only;
 mod renewals;
+mod schema;
 mod serve;
 pub(crate) mod show;
 mod since;
@@ -32,7 +36,7 @@ mod status;
 mod story;
 mod strip;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 mod undo;
 mod verify;
@@ -52,10 +56,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::csrf::CsrfLayer;
 
+use crate::alerts::Alerts;
 use crate::doctor::Doctor;
 use crate::domain::sector::Sector;
 use crate::engine::Engine;
 use crate::logs::Logs;
+use crate::metrics::Counted;
 use crate::reload::Reload;
 use crate::samples::Samples;
 use crate::scheduler::Handle;
@@ -122,6 +128,10 @@ pub struct WebState {
     pub reload: Reload,
     /// The box's log and the sectors' own.
     pub logs: Logs,
+    /// What this process has counted.
+    pub counted: Arc<Counted>,
+    /// Who is told of what needs a person.
+    pub alerts: Alerts,
 }
 
 /// Every page, action, asset and the API, behind the guards.
@@ -154,6 +164,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}", get(pages::sector::show))
         .route("/sectors/{number}/log", get(pages::logs::sector_lines))
         .route("/sectors/{number}/log.txt", get(pages::logs::sector_text))
+        .route("/metrics", get(metrics::show))
         .route("/logs", get(pages::logs::show))
         .route("/logs/lines", get(pages::logs::lines))
         .route("/logs.txt", get(pages::logs::text))
@@ -182,6 +193,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/drain", post(actions::drain))
         .route("/doctor", post(actions::doctor))
         .route("/reload", post(actions::reload))
+        .route("/alerts/test", post(actions::test_alert))
         .route("/resume", post(actions::resume_all))
         .layer(CsrfLayer::new().with_rejection_response(refusal))
 }

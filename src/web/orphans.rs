@@ -170,7 +170,8 @@ impl Orphans {
     ) -> Result<u64, Unanswered> {
         let root = self.roots.configured().iter().find(|(root, _)| is_entry_of(root, &path));
         let Some((root, role)) = root.cloned() else {
-            return Err(Unanswered::invalid(
+            return Err(Unanswered::new(
+                StatusCode::NOT_FOUND,
                 "this is no entry of `cache` or `sealed` in a root of this box; nothing was deleted",
                 "give a path as `sealbox orphans` lists it",
             ));

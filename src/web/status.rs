@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::WebState;
 use super::disks::DiskRow;
+use super::schema::shape;
 use super::show::{now, rfc3339};
 use super::times::{Finishing, UsualRow};
 use super::wire::SectorRow;
@@ -185,3 +186,42 @@ pub fn order_row(order: &Order) -> OrderRow {
         at: rfc3339(order.at),
     }
 }
+
+shape!(Status {
+    version,
+    now,
+    at,
+    miner,
+    sector_size,
+    porep,
+    engine,
+    simulated,
+    counts,
+    finished,
+    given_up,
+    throughput,
+    usual,
+    in_flight,
+    attention,
+    chain_trouble,
+    workers,
+    throttles,
+    orders,
+    until_full,
+    passes,
+    intake_paused,
+    intake_waits,
+    paused,
+    held,
+    waits,
+    scratch_reserved_bytes,
+    stopping,
+    trouble,
+    report,
+    parameters,
+    disks,
+});
+shape!(WorkerRow { name, phases, sector, phase, since });
+shape!(ThrottleRow { size, limit, outstanding, waiting, held_by, stands_still });
+shape!(OrderRow { order, size, count, issued, left, by, at });
+shape!(PassRow { began, up_to });

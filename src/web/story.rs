@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::WebState;
 use super::log::{Lines, around};
 use super::parts::Failed;
+use super::schema::shape;
 use crate::domain::isolation::Isolation;
 use crate::domain::phase::Phase;
 use crate::domain::sector::{Challenge, Sector};
@@ -114,3 +115,5 @@ fn parameters(state: &ParametersState) -> Option<String> {
         }
     }
 }
+
+shape!(Input { name, value });

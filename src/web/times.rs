@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
+use super::schema::{Shaped, Shapes, named, shape};
 use super::show::{grouped, plural, rfc3339, span};
 use crate::domain::phase::Phase;
 use crate::domain::porep::{Porep, SealKind};
@@ -96,6 +98,15 @@ pub struct Finishing {
     pub today: Finished,
 }
 
+impl Shaped for Finished {
+    fn shape(shapes: &mut Shapes) -> Value {
+        let [count, bytes] = [u64::shape(shapes), u64::shape(shapes)];
+        let since = Option::<String>::shape(shapes);
+        let all = vec![("sectors", count), ("bytes", bytes), ("since", since)];
+        named("Finished", shapes, |_| all)
+    }
+}
+
 impl Finishing {
     pub fn of(throughput: &Throughput, now: Timestamp) -> Self {
         let finished = |(amount, since): (Amount, Option<Timestamp>)| Finished {
@@ -142,3 +153,7 @@ impl Finished {
         self.since.is_some()
     }
 }
+
+shape!(DoneIn { median_sec, low_sec, high_sec });
+shape!(UsualRow { size, porep, step, median_ms, low_ms, high_ms });
+shape!(Finishing { last_hour, last_24_hours, today });

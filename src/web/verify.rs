@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::error::Unanswered;
+use super::schema::shape;
 use super::show::rfc3339;
 use super::{WebState, lookup};
 use crate::domain::failure::Failure;
@@ -111,6 +112,8 @@ impl Proven {
         })
     }
 }
+
+shape!(Verification { sector, state, done_bytes, total_bytes, failure, at });
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::orphans::Looked;
 use super::parts::Failed;
+use super::schema::shape;
 use super::show::{now, rfc3339};
 use super::story::{Input, inputs};
 use super::times::DoneIn;
@@ -340,3 +341,61 @@ fn history_line(entry: &Entry) -> HistoryLine {
     let phase = phase.map(Phase::short_name);
     HistoryLine { seq: entry.seq.0, at: rfc3339(entry.at), event, phase, what }
 }
+
+shape!(SectorRow { number, size, state, phase, created, updated, attention, done_in, simulated });
+shape!(TaskRow {
+    sector_id,
+    task_type,
+    phase,
+    is_taken,
+    is_finished,
+    result_status,
+    attempts,
+    create_time,
+    update_time,
+    worker,
+    miner,
+    cid,
+    params,
+    error,
+});
+shape!(SectorDetail {
+    seal_proof,
+    miner,
+    number,
+    prover_id,
+    size,
+    sector_size_bytes,
+    simulated,
+    porep,
+    state,
+    ticket,
+    ticket_epoch,
+    seed,
+    seed_epoch,
+    comm_d,
+    comm_d_cid,
+    comm_r,
+    comm_r_cid,
+    proof,
+    scratch,
+    stored,
+    proven,
+    pre_commit,
+    commit,
+    created,
+    updated,
+    order,
+    tasks,
+    history,
+    attention,
+    failures,
+    standing,
+    done_in,
+});
+shape!(Stored { root, replica, cache, manifest, bytes, manifest_digest });
+shape!(HistoryLine { seq, at, event, phase, what });
+shape!(FailedTask { phase, attempt, worker, at, failure, inputs, log });
+shape!(OrphanList { orphans, roots });
+shape!(OrphanRow { path, bytes, modified, age_sec, why });
+shape!(RootRow { path, role, looking, looked_at, trouble });

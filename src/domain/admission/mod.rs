@@ -34,6 +34,9 @@ pub use rooms::{Room, Rooms};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Queue {
     ready: PerPhase<BTreeSet<SectorNumber>>,
+    /// Tasks of each phase that wait, by since when, whatever they wait for; none of a sector
+    /// that is being given up.
+    waiting: PerPhase<BTreeSet<(Timestamp, SectorNumber)>>,
     /// Failed attempts that are tried again, by when.
     later: BTreeSet<(Timestamp, Phase, SectorNumber)>,
     /// Sectors in flight: their scratch is reserved for them.
@@ -108,6 +111,11 @@ impl Queue {
         self.outstanding.get(&size).copied().unwrap_or(0)
     }
 
+    /// Since when the task of this phase waits that waits longest.
+    pub fn oldest(&self, phase: Phase) -> Option<Timestamp> {
+        self.waiting[phase].first().map(|(since, _)| *since)
+    }
+
     /// Sectors that scratch is reserved for.
     pub fn making(&self) -> impl Iterator<Item = (SectorNumber, &Making)> + '_ {
         self.making.iter().map(|(number, sector)| (*number, sector))
@@ -179,6 +187,11 @@ impl Queue {
             match work {
                 Work::Ready { not_before, .. } => {
                     step(&mut counts.queued, add);
+                    if startable {
+                        let record = &sector.tasks[phase];
+                        let since = record.updated.or(record.created).unwrap_or(sector.created);
+                        put(&mut self.waiting[phase], (since, number), add);
+                    }
                     match not_before {
                         _ if !startable => {}
                         None => put(&mut self.ready[phase], number, add),

@@ -8,7 +8,7 @@ use super::{Core, Worker};
 use crate::domain::admission::Wait;
 use crate::domain::ids::SectorNumber;
 use crate::domain::order::Order;
-use crate::domain::phase::Phase;
+use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::sector::Sector;
 use crate::domain::units::{ByteSize, SectorSize, Timestamp};
 use crate::scheduler::view::{BoxView, LISTED, ThrottleView, UntilFullView, WaitView, WorkerView};
@@ -25,6 +25,7 @@ impl Core {
             sector_size: self.settings.sector_size,
             porep: self.settings.porep,
             counts: *self.queue.counts(),
+            oldest: PerPhase::from_fn(|phase| self.queue.oldest(phase)),
             finished: self.finished,
             given_up: self.given_up,
             usual: self.usual.clone(),

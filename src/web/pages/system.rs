@@ -7,6 +7,7 @@ use axum::response::Response;
 use crate::access::Role;
 use crate::access::failed::Tally;
 use crate::access::kept::Token;
+use crate::alerts::Said;
 use crate::config::Loaded;
 use crate::doctor::Examination;
 use crate::domain::isolation::Isolation;
@@ -45,6 +46,7 @@ struct System {
     settings: String,
     loaded: Loaded,
     machine: Option<Machine>,
+    alerts: Said,
     doctor: Option<Examination>,
 }
 
@@ -104,6 +106,7 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         settings: serde_json::to_string_pretty(&*loaded.config).unwrap_or_default(),
         loaded,
         machine: telemetry::machine(),
+        alerts: state.alerts.said(),
         doctor: state.doctor.latest(),
         frame,
     };

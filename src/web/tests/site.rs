@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use crate::access::Access;
+use crate::alerts::Alerts;
+use crate::alerts::sender::Patience;
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
@@ -20,7 +22,7 @@ use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{ActorId, Bytes32, CommD, CommR, OrderId, SealProof, SectorNumber};
 use crate::domain::order::{BoxState, Order};
-use crate::domain::phase::Phase;
+use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::pipeline::{Stamp, fold};
 use crate::domain::porep::{Porep, SealKind};
 use crate::domain::progress::Tell;
@@ -296,6 +298,7 @@ impl Site {
             sector_size: self.size,
             porep: self.porep,
             counts: *queue.counts(),
+            oldest: PerPhase::from_fn(|phase| queue.oldest(phase)),
             finished: stage_is("finished"),
             given_up: stage_is("given up"),
             usual: Arc::new(usual),
@@ -393,6 +396,8 @@ impl Site {
             door: Door::new(access, config.listen.port(), false),
             reload: Reload::new(parts, loaded_sender),
             logs: self.logs.clone(),
+            counted: Arc::default(),
+            alerts: Alerts::new(None, String::new(), Patience::default(), Arc::new(now)),
         };
         (state, scheduler)
     }

@@ -1,0 +1,230 @@
+//! What a person is told of who does not look at the page: what needs one, when it begins and when
+//! it is over. What is to be told follows from how things are and from what was told; `sender` sends
+//! it to a webhook.
+
+pub mod sender;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::failure::{Class, Failure};
+use crate::domain::ids::SectorNumber;
+use crate::domain::phase::Phase;
+use crate::domain::sector::Sector;
+use crate::domain::units::{SectorSize, Timestamp};
+use crate::scheduler::view::{BoxView, DiskRole, DiskView, ThrottleView};
+
+pub use sender::{Alerts, Said};
+
+/// Below this part of a disk it is nearly full.
+const LEFT_PERCENT: u64 = 5;
+/// Not before there is this much again is it no longer so: else a disk at the edge would be told of
+/// again and again.
+const LEFT_AGAIN_PERCENT: u64 = 7;
+
+/// What an alert is about. Of each there is one at a time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// No work starts at all.
+    Halted,
+    /// Failed sectors fill a throttle.
+    Standstill(SectorSize),
+    Hung(PathBuf),
+    Unusable(PathBuf),
+    NearlyFull(PathBuf),
+    /// A stored copy is not what was sealed.
+    Damaged(SectorNumber),
+    /// A task waits for a person.
+    Failed(SectorNumber, Phase),
+}
+
+/// One of them, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Alert {
+    /// Constant, for programs.
+    pub alert: &'static str,
+    pub what: String,
+    #[serde(serialize_with = "as_rfc3339")]
+    pub since: Timestamp,
+    pub sector: Option<SectorNumber>,
+    pub phase: Option<Phase>,
+    pub class: Option<Class>,
+    /// What to do now.
+    pub mend: String,
+    /// The page that shows it, as a path.
+    pub page: String,
+}
+
+fn as_rfc3339<S: serde::Serializer>(at: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&at.rfc3339())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Firing,
+    Resolved,
+    /// Somebody asked for one.
+    Test,
+}
+
+/// What has to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    pub key: Key,
+    pub status: Status,
+    pub alert: Alert,
+}
+
+/// What is wrong at a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    alerts: BTreeMap<Key, Alert>,
+    /// There are more sectors that wait for a person than the view lists.
+    more: bool,
+}
+
+/// What was told and not yet said to be over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told(BTreeMap<Key, Alert>);
+
+impl Told {
+    /// What has to be sent, so that what was told is what is so.
+    pub fn owes(&self, standing: &Standing) -> Vec<Owed> {
+        let over = self.0.iter().filter(|(key, _)| {
+            // One that is not listed may be behind those that are.
+            let unknown = standing.more && matches!(key, Key::Damaged(_) | Key::Failed(..));
+            !unknown && !standing.alerts.contains_key(key)
+        });
+        let over = over.map(|(key, alert)| (key, Status::Resolved, alert));
+        let new = standing.alerts.iter().filter(|(key, _)| !self.0.contains_key(key));
+        let new = new.map(|(key, alert)| (key, Status::Firing, alert));
+        let owed = |(key, status, alert): (&Key, _, &Alert)| Owed {
+            key: key.clone(),
+            status,
+            alert: alert.clone(),
+        };
+        over.chain(new).map(owed).collect()
+    }
+
+    /// It was sent.
+    pub fn sent(&mut self, owed: Owed) {
+        match owed.status {
+            Status::Firing => drop(self.0.insert(owed.key, owed.alert)),
+            Status::Resolved => drop(self.0.remove(&owed.key)),
+            Status::Test => {}
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// What is wrong now. `told` keeps a disk at the edge from being told of again and again.
+pub fn standing(view: &BoxView, disks: &[DiskView], told: &Told) -> Standing {
+    let mut alerts = BTreeMap::new();
+    if let Some(trouble) = &view.trouble {
+        alerts.insert(Key::Halted, of_failure("halted", trouble, view.at, "/"));
+    }
+    for throttle in view.throttles.iter().filter(|throttle| throttle.stands_still()) {
+        alerts.insert(Key::Standstill(throttle.size), standstill(throttle, view.at));
+    }
+    for disk in disks {
+        of_disk(disk, view.at, told, &mut alerts);
+    }
+    for sector in &view.attention {
+        of_sector(sector, &mut alerts);
+    }
+    let listed = u64::try_from(view.attention.len()).unwrap_or(u64::MAX);
+    Standing { alerts, more: view.counts.needs_you > listed }
+}
+
+fn of_failure(alert: &'static str, failure: &Failure, since: Timestamp, page: &str) -> Alert {
+    let what = match &failure.file {
+        Some(file) => format!("{}: {}", failure.what, file.display()),
+        None => failure.what.clone(),
+    };
+    Alert {
+        alert,
+        what,
+        since,
+        sector: None,
+        phase: None,
+        class: Some(failure.class),
+        mend: failure.mend.clone(),
+        page: page.to_owned(),
+    }
+}
+
+fn standstill(throttle: &ThrottleView, since: Timestamp) -> Alert {
+    let held = throttle.held_by.len();
+    Alert {
+        alert: "standstill",
+        what: format!(
+            "no sector of {} is begun: {held} that wait for a person hold the last places",
+            throttle.size
+        ),
+        since,
+        sector: None,
+        phase: None,
+        class: None,
+        mend: "retry or abort them on the Failures page".to_owned(),
+        page: "/failures".to_owned(),
+    }
+}
+
+fn of_disk(disk: &DiskView, at: Timestamp, told: &Told, alerts: &mut BTreeMap<Key, Alert>) {
+    let path = disk.path.clone();
+    if let Some(trouble) = &disk.trouble {
+        let (key, name) = if disk.hung {
+            (Key::Hung(path), "disk_hung")
+        } else {
+            (Key::Unusable(path), "disk_unusable")
+        };
+        let alert = of_failure(name, &trouble.clone().at(&disk.path), at, "/storage");
+        alerts.insert(key, alert);
+        return;
+    }
+    // A scratch is meant to be filled: what waits for room there goes on by itself.
+    let fills_for_good = match disk.role {
+        DiskRole::Storage | DiskRole::Data => true,
+        DiskRole::Scratch => false,
+    };
+    let key = Key::NearlyFull(path);
+    let left = if told.0.contains_key(&key) { LEFT_AGAIN_PERCENT } else { LEFT_PERCENT };
+    let is_full = disk.free_bytes < disk.total_bytes / 100 * left;
+    if fills_for_good && disk.total_bytes > 0 && is_full {
+        let alert = Alert {
+            alert: "disk_nearly_full",
+            what: format!("{} ({}) is nearly full", disk.path.display(), disk.role.name()),
+            since: at,
+            sector: None,
+            phase: None,
+            class: Some(Class::Space),
+            mend: "add storage, or free space on it".to_owned(),
+            page: "/storage".to_owned(),
+        };
+        alerts.insert(key, alert);
+    }
+}
+
+fn of_sector(sector: &Arc<Sector>, alerts: &mut BTreeMap<Key, Alert>) {
+    let number = sector.id.number;
+    let page = format!("/sectors/{number}");
+    for (phase, failure) in sector.failures() {
+        let since = sector.tasks[phase].updated.unwrap_or(sector.updated);
+        let alert = of_failure("sector_failed", failure, since, &page);
+        let alert = Alert { sector: Some(number), phase: Some(phase), ..alert };
+        alerts.insert(Key::Failed(number, phase), alert);
+    }
+    if let Some(fault) = sector.fault() {
+        let alert = of_failure("stored_copy_damaged", fault, sector.updated, &page);
+        alerts.insert(Key::Damaged(number), Alert { sector: Some(number), ..alert });
+    }
+}
