@@ -164,19 +164,22 @@ fn one_address_cannot_take_every_connection() {
     lab.wait("a place", |lab| lab.try_get("/api/v1/status").is_some());
 }
 
-/// Every address that the sources have, with their parameters.
-fn routes() -> Vec<String> {
+/// Every address with its parameters: the pages' as the sources have them, the API's as it says.
+fn routes(lab: &Lab) -> Vec<String> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
     let sources = support::files(&web).into_iter().filter(|file| !file.starts_with("tests"));
     let texts = sources.filter_map(|file| fs::read_to_string(web.join(file)).ok());
+    let document = lab.get("/api/v1/openapi.json");
+    let of_the_api = document["paths"].as_object().expect("the API's addresses").keys().cloned();
     let routes: Vec<String> = texts
         .flat_map(|text| {
             let found = text.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
             found.map(str::to_owned).collect::<Vec<_>>()
         })
         .chain(["/login".to_owned(), "/logout".to_owned()])
+        .chain(of_the_api)
         .collect();
-    assert!(routes.len() > 40, "{routes:?}");
+    assert!(routes.len() > 60, "{routes:?}");
     routes
 }
 
@@ -300,7 +303,7 @@ fn no_request_makes_it_fail_or_grow() {
     const LEAK_KIB: u64 = 48 * 1024;
     let mut lab = Lab::simulated("");
     lab.start();
-    let (port, routes) = (lab.port.number, routes());
+    let (port, routes) = (lab.port.number, routes(&lab));
     let mut dice = Dice(20_260_101);
     let mut grown_from = 0;
     for nth in 0..3_000 {

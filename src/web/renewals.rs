@@ -74,15 +74,14 @@ pub async fn once(State(renewals): State<Renewals>, request: Request, next: Next
     }
     let made = Instant::now();
     let (parts, body) = next.run(request).await.into_parts();
+    if !can_be_kept(&parts) {
+        *kept = None;
+        return Response::from_parts(parts, body);
+    }
     let Ok(body) = to_bytes(body, MOST).await else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    *kept = can_be_kept(&parts).then(|| Kept {
-        version,
-        made,
-        headers: parts.headers.clone(),
-        body: body.clone(),
-    });
+    *kept = Some(Kept { version, made, headers: parts.headers.clone(), body: body.clone() });
     Response::from_parts(parts, Body::from(body))
 }
 
@@ -110,6 +109,10 @@ fn key(request: &Request) -> Option<Key> {
     (key.len() <= LONGEST).then_some(key)
 }
 
+/// A page, and nothing else: the live connection has no end to read to, and a table as CSV may be
+/// longer than what is kept.
 fn can_be_kept(parts: &Parts) -> bool {
-    parts.status == StatusCode::OK && !parts.headers.contains_key(header::SET_COOKIE)
+    let of_kind = parts.headers.get(header::CONTENT_TYPE);
+    let is_page = of_kind.is_some_and(|of_kind| of_kind.as_bytes().starts_with(b"text/html"));
+    is_page && parts.status == StatusCode::OK && !parts.headers.contains_key(header::SET_COOKIE)
 }

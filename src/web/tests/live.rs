@@ -191,6 +191,15 @@ async fn what_was_made_for_an_operator_is_handed_to_no_viewer_and_no_stranger() 
 }
 
 #[tokio::test]
+async fn a_live_connection_is_not_read_to_its_end_for_others() {
+    let line = line();
+    let request = ask("GET", "/live").header("hx-request", "true").body(Body::empty()).unwrap();
+    let answered = router(line.state.clone()).oneshot(request);
+    let answered = tokio::time::timeout(Duration::from_secs(20), answered).await;
+    assert_eq!(answered.expect("it is answered at once").unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn an_open_live_connection_does_not_hold_up_the_stop() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let line = line();
