@@ -163,11 +163,11 @@ fn of_failure(alert: &'static str, failure: &Failure, since: Timestamp, page: &s
 }
 
 fn standstill(throttle: &ThrottleView, since: Timestamp) -> Alert {
-    let held = throttle.held_by.len();
+    let held = throttle.held;
     Alert {
         alert: "standstill",
         what: format!(
-            "no sector of {} is begun: {held} that wait for a person hold the last places",
+            "no sector of {} is begun: {held} that wait for a person hold every place",
             throttle.size
         ),
         since,

@@ -105,15 +105,18 @@ pub struct ThrottleView {
     pub outstanding: u64,
     /// Ordered and not issued yet.
     pub waiting: u64,
-    /// The sectors that wait for a person and hold all remaining places: nothing of this size is
-    /// issued until they are retried or aborted.
+    /// Sectors that hold a place and wait for a person.
+    pub held: u64,
+    /// The first of them.
     pub held_by: Vec<SectorNumber>,
 }
 
 impl ThrottleView {
-    /// Full, with a failed sector among those that fill it.
+    /// Full of failed sectors alone: nothing of this size is issued until one is retried or aborted.
+    /// While another one is on its way, its place comes free by itself.
     pub fn stands_still(&self) -> bool {
-        self.limit.is_some_and(|limit| self.outstanding >= limit) && !self.held_by.is_empty()
+        let is_full = self.limit.is_some_and(|limit| self.outstanding >= limit);
+        is_full && self.held > 0 && self.held >= self.outstanding
     }
 }
 
@@ -202,4 +205,27 @@ pub struct DiskView {
     /// Of a scratch: sizes whose sectors have files in common that are there.
     #[serde(skip)]
     pub shared: BTreeSet<SectorSize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_throttle_stands_still_only_when_failed_sectors_hold_every_place() {
+        let throttle = |limit, outstanding, held| ThrottleView {
+            size: SectorSize::GiB32,
+            limit,
+            outstanding,
+            waiting: 3,
+            held,
+            held_by: (0..held).map(SectorNumber).collect(),
+        };
+        assert!(throttle(Some(1), 1, 1).stands_still());
+        assert!(throttle(Some(2), 3, 3).stands_still(), "the limit was lowered meanwhile");
+        assert!(!throttle(Some(8), 8, 1).stands_still(), "seven are on their way");
+        assert!(!throttle(Some(2), 1, 1).stands_still(), "one has room");
+        assert!(!throttle(Some(0), 0, 0).stands_still(), "nothing holds it");
+        assert!(!throttle(None, 4, 4).stands_still(), "there is no limit");
+    }
 }

@@ -156,7 +156,7 @@ impl Damaged {
 pub fn standstill(throttle: &ThrottleView) -> Option<String> {
     let limit = throttle.limit.filter(|_| throttle.stands_still())?;
     let held: Vec<String> = throttle.held_by.iter().take(5).map(ToString::to_string).collect();
-    let more = throttle.held_by.len().saturating_sub(held.len());
+    let more = throttle.held.saturating_sub(held.len() as u64);
     let more = if more == 0 { String::new() } else { format!(" and {more} more") };
     let (sectors, holds, until) = match held.as_slice() {
         [one] => (format!("Sector {one}"), "holds", "it is"),

@@ -86,6 +86,8 @@ pub struct ThrottleRow {
     pub limit: Option<u64>,
     pub outstanding: u64,
     pub waiting: u64,
+    /// Sectors that hold a place and wait for a person, and the first of them.
+    pub held: u64,
     pub held_by: Vec<SectorNumber>,
     pub stands_still: bool,
 }
@@ -166,6 +168,7 @@ fn throttle_row(throttle: &ThrottleView) -> ThrottleRow {
         limit: throttle.limit,
         outstanding: throttle.outstanding,
         waiting: throttle.waiting,
+        held: throttle.held,
         held_by: throttle.held_by.clone(),
         stands_still: throttle.stands_still(),
     }
@@ -222,6 +225,6 @@ shape!(Status {
     disks,
 });
 shape!(WorkerRow { name, phases, sector, phase, since });
-shape!(ThrottleRow { size, limit, outstanding, waiting, held_by, stands_still });
+shape!(ThrottleRow { size, limit, outstanding, waiting, held, held_by, stands_still });
 shape!(OrderRow { order, size, count, issued, left, by, at });
 shape!(PassRow { began, up_to });

@@ -118,15 +118,17 @@ impl Core {
 
     pub(super) fn throttle(&self, size: SectorSize) -> ThrottleView {
         let orders = self.box_state.orders.iter().filter(|order| order.size == size);
-        let held = |number: &&SectorNumber| {
-            self.sectors.get(*number).is_some_and(|sector| sector.size == size)
-        };
+        // A damaged one that is finished holds no place.
+        let holds = |sector: &Arc<Sector>| sector.size == size && !sector.stage.is_over();
+        let held = |number: &&SectorNumber| self.sectors.get(*number).is_some_and(holds);
+        let held = || self.attention.iter().filter(held);
         ThrottleView {
             size,
             limit: self.settings.limits.max_outstanding.get(&size).copied(),
             outstanding: self.queue.outstanding(size),
             waiting: orders.map(Order::left).sum(),
-            held_by: self.attention.iter().filter(held).take(LISTED).copied().collect(),
+            held: held().count() as u64,
+            held_by: held().take(LISTED).copied().collect(),
         }
     }
 }

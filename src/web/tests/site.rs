@@ -312,6 +312,7 @@ impl Site {
                 limit: self.limit,
                 outstanding: queue.outstanding(self.size),
                 waiting,
+                held: needy().count() as u64,
                 held_by: needy().map(|sector| sector.id.number).collect(),
             }],
             orders: self.box_state.orders.iter().cloned().collect(),
