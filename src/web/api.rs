@@ -22,7 +22,7 @@ use super::log::{self, LogAnswer, LogParams};
 use super::lookup::{self, SectorParams, SectorsOf, TaskParams};
 use super::openapi::{self, Api, says};
 use super::pages::failures::Group;
-use super::schema::{Shaped, Shapes, shape};
+use super::schema::{self, Shaped, Shapes, shape};
 use super::show::now;
 use super::status::{OrderRow, Status, order_row};
 use super::verify::{self, Verification};
@@ -136,7 +136,7 @@ fn looks(api: Api) -> Api {
 
 fn of_orders(api: Api) -> Api {
     let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
-    let size = json!({ "anyOf": [of::<SectorSize>(), { "type": "null" }] });
+    let size = json!({ "anyOf": [of::<SectorSize>(), { "enum": [null, ""] }] });
     let to = json!({ "type": "object", "additionalProperties": false, "oneOf": [
         { "required": ["to"], "properties": { "before": false } },
         { "required": ["before"], "properties": { "to": false } },
@@ -233,7 +233,7 @@ fn in_text(sent: &Value) -> String {
 }
 
 fn phase_shape() -> Value {
-    of::<Phase>()
+    schema::phase_as_given()
 }
 
 /// 0 and 1, as the fleet has it, or in words.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::WebState;
 use super::error::ProblemBody;
-use super::schema::{Shaped, Shapes};
+use super::schema::{self, Shaped, Shapes};
 
 /// Where the API is.
 pub const BASE: &str = "/api/v1";
@@ -40,8 +40,9 @@ pub fn says<T: Shaped>(id: &'static str, summary: &'static str) -> Said {
 }
 
 impl Said {
-    /// A parameter of the query, which may be left out.
+    /// A parameter of the query, which may be left out, or be there and empty.
     pub fn query(mut self, name: &str, about: &str, shape: Value) -> Self {
+        let shape = json!({ "anyOf": [shape, { "type": "string", "maxLength": 0 }] });
         self.query.push(json!({
             "name": name, "in": "query", "required": false, "description": about, "schema": shape,
         }));
@@ -114,10 +115,7 @@ impl Said {
 /// What an address names.
 fn path_parameter(name: &str) -> Value {
     let (about, shape) = match name {
-        "phase" => (
-            "P1 to P6, the fleet's name of it, or its task type",
-            json!({ "type": "string", "enum": ["P1", "P2", "P3", "P4", "P5", "P6"] }),
-        ),
+        "phase" => ("P1 to P6, the fleet's name of it, or its task type", schema::phase_as_given()),
         "order" => ("an order's number", json!({ "type": "integer", "minimum": 0 })),
         _ => ("a sector's number", json!({ "type": "integer", "minimum": 0 })),
     };

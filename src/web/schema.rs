@@ -32,6 +32,14 @@ pub trait Shaped {
     fn shape(shapes: &mut Shapes) -> Value;
 }
 
+/// A phase as people and programs name it: by its short name, the fleet's name, or its task type.
+pub fn phase_as_given() -> Value {
+    let names = Phase::ALL.map(|phase| {
+        format!("[pP]{}|{}|{}", &phase.short_name()[1..], phase.task_type(), phase.fleet_name())
+    });
+    json!({ "type": "string", "pattern": format!("^({})$", names.join("|")) })
+}
+
 /// The shape of a field.
 pub fn of_field<S, T: Shaped>(_field: fn(&S) -> &T, shapes: &mut Shapes) -> Value {
     T::shape(shapes)
