@@ -1,9 +1,10 @@
 //! Secrets: those the box draws, those a person thinks of, and what is kept of either.
 
+use std::cell::RefCell;
 use std::fmt;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher as _, Version};
 use rand_08::RngCore as _;
 use rand_08::rngs::OsRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -94,7 +95,9 @@ impl PasswordKept {
             return false;
         }
         let Ok(hashed) = PasswordHash::new(&self.0) else { return false };
-        Argon2::default().verify_password(password.as_bytes(), &hashed).is_ok()
+        let Some((kept, given)) = hashed.hash.zip(hash_as(&hashed, password)) else { return false };
+        // In constant time.
+        given == kept
     }
 
     /// Whether it can be compared with anything.
@@ -106,4 +109,23 @@ impl PasswordKept {
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
+}
+
+/// The password's hash under the salt and the parameters of another; none if those make no sense.
+fn hash_as(hashed: &PasswordHash, password: &str) -> Option<Output> {
+    thread_local! {
+        /// Used again by every hash of this thread: given back, 19 MiB at a time, the allocator would
+        /// keep several of them.
+        static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+    }
+    let params = Params::try_from(hashed).ok()?;
+    let algorithm = Algorithm::try_from(hashed.algorithm.as_str()).ok()?;
+    let version = hashed.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+    let (salt, mut out) = (hashed.salt.as_ref()?, vec![0; hashed.hash.as_ref()?.len()]);
+    MEMORY.with_borrow_mut(|memory| {
+        memory.resize(params.block_count(), Block::default());
+        let argon2 = Argon2::new(algorithm, version, params);
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, &mut out, memory).ok()
+    })?;
+    Output::new(&out).ok()
 }
