@@ -122,9 +122,15 @@ impl Frame {
     }
 }
 
-/// The page as an answer; what was left to be said is said once.
-pub fn page(seen: &Seen, template: &impl Template) -> Result<Response, PageError> {
-    let text = template.render().map_err(|error| {
+/// A page as an answer: the whole of it to who comes to it, its live part alone to one that is
+/// open. What was left to be said is said once.
+pub fn page(
+    seen: &Seen,
+    whole: &impl Template,
+    live: &impl Template,
+) -> Result<Response, PageError> {
+    let rendered = if seen.renewal { live.render() } else { whole.render() };
+    let text = rendered.map_err(|error| {
         tracing::error!(%error, "a page could not be rendered");
         let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
         Unanswered::new(status, "this page could not be made", "please report it with the log")

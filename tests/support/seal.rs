@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::{self, Lab};
 
 /// Parameters, and then a SNARK, on a machine that may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(45 * 60);
+pub const PATIENCE: Duration = Duration::from_secs(120 * 60);
 
 /// One SNARK at a time: each takes all cores and 2.5 GB. And the library, here and in the box,
 /// looks for parameters where the tests keep them.

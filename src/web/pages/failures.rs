@@ -25,7 +25,7 @@ use crate::web::words;
 const MOST: usize = 1_000;
 
 #[derive(Template)]
-#[template(path = "failures.html")]
+#[template(path = "failures.html", blocks = ["live"])]
 struct Failures {
     frame: Frame,
     groups: Vec<Shown>,
@@ -142,7 +142,8 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         all: "all sectors that need you".to_owned(),
         verify: !damaged.is_empty(),
     };
-    page(&seen, &Failures { frame, groups, damaged, bulk, standstills, more })
+    let failures = Failures { frame, groups, damaged, bulk, standstills, more };
+    page(&seen, &failures, &failures.as_live())
 }
 
 impl Failures {

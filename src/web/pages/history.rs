@@ -17,7 +17,7 @@ use crate::web::nav::Nav;
 use crate::web::show::Markup;
 
 #[derive(Template)]
-#[template(path = "history.html")]
+#[template(path = "history.html", blocks = ["live"])]
 struct History {
     frame: Frame,
     range: Range,
@@ -63,5 +63,5 @@ pub async fn show(
         range,
         frame,
     };
-    page(&seen, &history)
+    page(&seen, &history, &history.as_live())
 }

@@ -15,7 +15,7 @@ use crate::web::lookup;
 use crate::web::nav::Nav;
 
 #[derive(Template)]
-#[template(path = "logs.html")]
+#[template(path = "logs.html", blocks = ["live"])]
 struct Logs {
     frame: Frame,
     log: Log,
@@ -40,7 +40,8 @@ pub async fn show(
     let log = Log::of(&state, Whose::Box, &params(sent)?).await?;
     let frame = Frame::new(&state, &seen, Nav::Logs, "Logs");
     let dir = logs::dir(&state.reload.loaded().config.data_dir).display().to_string();
-    page(&seen, &Logs { frame, log, dir })
+    let logs = Logs { frame, log, dir };
+    page(&seen, &logs, &logs.as_live())
 }
 
 /// The part that is renewed while it is followed.
@@ -74,7 +75,8 @@ async fn part(
     if !seen.is_renewal() {
         return Ok(Redirect::to(at).into_response());
     }
-    page(seen, &Log::of(state, whose, &params(sent)?).await?)
+    let log = Log::of(state, whose, &params(sent)?).await?;
+    page(seen, &log, &log)
 }
 
 pub async fn text(State(state): State<WebState>, sent: Sent) -> Result<Response, PageError> {

@@ -30,7 +30,7 @@ use crate::worker::progress::Reported;
 const RECENT: usize = 5;
 
 #[derive(Template)]
-#[template(path = "overview.html")]
+#[template(path = "overview.html", blocks = ["live"])]
 struct Overview {
     frame: Frame,
     attention: Vec<Needy>,
@@ -124,7 +124,7 @@ struct Worker {
 
 pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response, PageError> {
     let overview = Overview::of(&state, &seen)?;
-    page(&seen, &overview)
+    page(&seen, &overview, &overview.as_live())
 }
 
 impl Overview {

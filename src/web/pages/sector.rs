@@ -30,7 +30,7 @@ use crate::web::wire::{self, SectorDetail, TaskRow};
 use crate::web::words;
 
 #[derive(Template)]
-#[template(path = "sector.html")]
+#[template(path = "sector.html", blocks = ["live"])]
 struct SectorPage {
     frame: Frame,
     sector: Sector,
@@ -98,7 +98,7 @@ pub async fn show(
         frame,
         sector,
     };
-    page(&seen, &sector_page)
+    page(&seen, &sector_page, &sector_page.as_live())
 }
 
 impl SectorPage {

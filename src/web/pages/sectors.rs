@@ -18,7 +18,7 @@ use crate::web::show::grouped;
 use crate::web::words;
 
 #[derive(Template)]
-#[template(path = "sectors.html")]
+#[template(path = "sectors.html", blocks = ["live"])]
 struct Sectors {
     frame: Frame,
     tabs: Vec<Tab>,
@@ -79,7 +79,7 @@ pub async fn show(
         query,
         frame,
     };
-    page(&seen, &sectors)
+    page(&seen, &sectors, &sectors.as_live())
 }
 
 fn params(sent: Result<Query<SectorParams>, QueryRejection>) -> Result<SectorParams, PageError> {

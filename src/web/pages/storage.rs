@@ -21,7 +21,7 @@ const OLD: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Template)]
-#[template(path = "storage.html")]
+#[template(path = "storage.html", blocks = ["live"])]
 struct Storage {
     frame: Frame,
     disks: Vec<Disk>,
@@ -43,5 +43,6 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
     let roots = state.orphans.look(OLD, PATIENCE).await;
     let frame = Frame::new(&state, &seen, Nav::Storage, "Storage");
     let disks = Disk::all_of(&state);
-    page(&seen, &Storage { frame, disks, roots })
+    let storage = Storage { frame, disks, roots };
+    page(&seen, &storage, &storage.as_live())
 }

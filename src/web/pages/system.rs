@@ -23,7 +23,7 @@ use crate::web::parts::{Disk, parameters_words};
 use crate::web::show::{self, Markup};
 
 #[derive(Template)]
-#[template(path = "system.html")]
+#[template(path = "system.html", blocks = ["live"])]
 struct System {
     frame: Frame,
     version: &'static str,
@@ -110,7 +110,7 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         doctor: state.doctor.latest(),
         frame,
     };
-    page(&seen, &system)
+    page(&seen, &system, &system.as_live())
 }
 
 fn parameters_bytes(parameters: &ParametersState) -> Option<u64> {

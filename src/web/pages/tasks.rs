@@ -22,7 +22,7 @@ use crate::web::show::{Markup, grouped};
 use crate::web::wire::TaskRow;
 
 #[derive(Template)]
-#[template(path = "tasks.html")]
+#[template(path = "tasks.html", blocks = ["live"])]
 struct Tasks {
     frame: Frame,
     types: Vec<Type>,
@@ -101,7 +101,7 @@ fn tasks_page(state: &WebState, seen: &Seen, query: &TaskQuery) -> Result<Respon
         query: address,
         frame,
     };
-    page(seen, &tasks)
+    page(seen, &tasks, &tasks.as_live())
 }
 
 impl Tasks {

@@ -142,6 +142,33 @@ async fn renewed(line: &Line, router: &axum::Router, cookie: &str, is_renewal: b
 }
 
 #[tokio::test]
+async fn an_open_page_is_sent_its_live_part_alone_and_a_new_one_holds_the_same_part() {
+    let line = line();
+    let router = router(line.state.clone());
+    for path in ["/", "/sectors", "/tasks", "/failures", "/history", "/storage", "/logs", "/system"]
+    {
+        let [part, whole] = [true, false].map(|is_renewal| page(&router, path, is_renewal));
+        let (part, whole) = (part.await, whole.await);
+        assert!(part.trim_start().starts_with("<div id=\"live\""), "{path}: {part}");
+        assert!(!part.contains("<script"), "{path}: the head is not sent again");
+        assert!(!part.contains("sse-connect"), "{path}: what stands round it stays");
+        let timeless = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        assert!(timeless(&whole).contains(timeless(&part).trim()), "{path}");
+    }
+}
+
+async fn page(router: &axum::Router, path: &str, is_renewal: bool) -> String {
+    let mut request = ask("GET", path);
+    if is_renewal {
+        request = request.header("hx-request", "true");
+    }
+    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200, "{path}");
+    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
 async fn a_renewal_is_made_once_for_all_who_ask_until_something_changes() {
     let line = line();
     let router = router(line.state.clone());
