@@ -3,10 +3,14 @@
 mod support;
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::mounts::{SmallDisk, lacking};
 use support::{Lab, QUICK, text};
+
+/// The back-off after a full disk is 30 s, and a look at it takes 5 s.
+const WHEN_ROOM_IS_SEEN: Duration = Duration::from_secs(180);
 
 /// Exit codes, as `sealbox --help` has them.
 const FAILED: i32 = 1;
@@ -104,4 +108,36 @@ fn until_full_stops_when_no_storage_has_room_and_goes_on_when_one_has() {
     let larger = Command::new("mount").args(["-o", "remount,size=2m"]).arg(&disk.mount).status();
     assert!(larger.expect("mount runs").success());
     lab.wait("it goes on", |lab| finished(lab) > before);
+}
+
+#[test]
+fn a_copy_that_met_a_full_storage_is_not_tried_in_vain_and_goes_on_when_its_room_is_seen() {
+    if let Some(why) = lacking(&["mount", "umount"]) {
+        return eprintln!("not tested: {why}");
+    }
+    let top = "auto_pledge = 0\ndata_dir = \"data\"\nscratch = \"scratch\"";
+    let mut lab = lab(top, "[[storage]]\npath = \"store\"\n");
+    let disk = match SmallDisk::make(&lab.path("store"), 1) {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("not tested: {why}"),
+    };
+    lab.start();
+    disk.fill();
+    lab.pledge(1);
+    lab.wait("its copy met the full storage", |lab| {
+        lab.history(0).iter().any(|line| line.contains("failed"))
+    });
+    lab.pledge(1);
+    lab.wait_for(WHEN_ROOM_IS_SEEN, "it waits for room, and says so", |lab| {
+        let standing = lab.sector(0)["standing"].as_str().unwrap_or_default().to_owned();
+        standing.contains("failed once and waits: another copy needs")
+    });
+    let intake = lab.get("/api/v1/status")["intake_waits"].to_string();
+    assert!(intake.contains("sector 0 met a full disk"), "{intake}");
+    assert_eq!(lab.sector(1), Value::Null);
+    disk.free();
+    lab.wait_for(WHEN_ROOM_IS_SEEN, "both are finished", |lab| {
+        lab.get("/api/v1/status")["finished"] == 2
+    });
+    assert_eq!(lab.sector(0)["tasks"][4]["attempts"], 2, "{:?}", lab.history(0));
 }

@@ -16,7 +16,8 @@ use super::planted::{Bug, planted};
 pub enum Class {
     /// May go away by itself: tried again, later and later, up to a limit.
     Transient,
-    /// A disk is full: tried again for as long as it takes, and no sector is begun until then.
+    /// A disk is full: tried again for as long as it takes. Until then no sector is begun in that
+    /// scratch, and none at all if it is the storage.
     Space,
     /// Needs a person: a permission, missing parameters, a wrong mount.
     Operator,
@@ -168,7 +169,8 @@ pub fn next_step(phase: Phase, class: Class, tries: u32, redos: u32) -> NextStep
             NextStep::RetryAfter(Duration::from_secs(5 * 4u64.pow(tries.saturating_sub(1))))
         }
         // Without a limit: it costs nothing while there is no room. Admission asks for it before P1
-        // and P2 start, and P5 before it claims a storage.
+        // and P2 start, and before P5 starts again; so only who is refused the room that was seen
+        // waits longer and longer.
         (Class::Space, _) => NextStep::RetryAfter(match tries {
             0 | 1 => Duration::from_secs(30),
             2 => Duration::from_secs(120),

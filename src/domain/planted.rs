@@ -58,10 +58,12 @@ pub enum Bug {
     OwesNoCopies,
     /// `Core::attempt_ended` forgets a copy that no look at the storage has seen.
     StoredUnseen,
+    /// `admission::tasks` tries a copy again into a storage that is seen to be full.
+    CopiesInVain,
 }
 
 impl Bug {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -88,6 +90,7 @@ impl Bug {
         Self::LostMove,
         Self::OwesNoCopies,
         Self::StoredUnseen,
+        Self::CopiesInVain,
     ];
 }
 

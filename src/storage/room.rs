@@ -122,8 +122,8 @@ impl StorageRoom {
         Ok(Seen { root: root.clone(), file_system, available, begun, outstanding })
     }
 
-    /// Claims room for a copy: where an earlier attempt left something of it, otherwise where
-    /// weight times room is the most.
+    /// Claims room for a copy: of those that have it, where an earlier attempt left something of the
+    /// copy, otherwise where weight times room is the most.
     ///
     /// # Errors
     /// Space: none of them has the room. Operator: none takes new copies.
@@ -139,7 +139,7 @@ impl StorageRoom {
             }
             let room = seen.available.saturating_sub(keep_free);
             let room = room.saturating_sub(books.claimed_of(&seen));
-            let rank = (seen.begun, room >= bytes, u128::from(weight) * u128::from(room));
+            let rank = (room >= bytes, seen.begun, u128::from(weight) * u128::from(room));
             if best.as_ref().is_none_or(|(before, _, _)| rank > *before) {
                 best = Some((rank, room, seen));
             }
@@ -225,6 +225,18 @@ mod tests {
         assert_eq!(room.claim(id(1), GIB, both(9, 9)).unwrap_err().class, Class::Operator);
         room.change(&[root("/a", 1, 9 * GIB), root("/b", 1, 9 * GIB)]);
         assert_eq!(room.claim(id(1), GIB, both(9, 9)).unwrap_err().class, Class::Space);
+    }
+
+    #[test]
+    fn a_copy_that_was_begun_goes_on_there_unless_that_root_is_full_and_another_is_not() {
+        let room = StorageRoom::new(&[root("/a", 1, 0), root("/b", 1, 0)]);
+        let begun = |available| Seen { begun: true, ..seen("/a", available) };
+        let goes_to = |available| {
+            let both = vec![begun(available), seen("/b", 9 * GIB)];
+            goes_to(&room, 1, both).root().path().to_path_buf()
+        };
+        assert_eq!(goes_to(GIB), Path::new("/a"));
+        assert_eq!(goes_to(GIB - 1), Path::new("/b"));
     }
 
     #[test]

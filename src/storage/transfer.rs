@@ -45,7 +45,8 @@ pub struct ToStore {
 /// - sector: a source file has the wrong size.
 /// - transient: what was read back is not what was written; it was stopped; other I/O errors.
 ///
-/// What was copied under temporary names is removed again, unless the process dies.
+/// What was copied under temporary names is removed again, unless the process dies; of a copy that
+/// met a full disk, all that this attempt has copied.
 pub fn copy_sector(
     scratch: &Scratch,
     root: &StorageRoot,
@@ -68,7 +69,18 @@ pub fn copy_sector(
 
     let holes = sector.simulated;
     let mut copy = Copy { scratch, root, limit, holes, progress, stop, done: 0, total: 2 * total };
-    let copied = files.iter().map(|file| copy.file(file)).collect::<Result<Vec<_>, _>>()?;
+    let mut copied = Vec::new();
+    for file in &files {
+        match copy.file(file) {
+            Ok(file) => copied.push(file),
+            Err(failure) => {
+                if failure.class == Class::Space {
+                    make_room_again(root, sector.id, &copied);
+                }
+                return Err(failure);
+            }
+        }
+    }
     sync_parents(root, sector.id)?;
     die_at("p5.files_named");
 
@@ -248,6 +260,18 @@ fn require_space(root: &StorageRoot, bytes: u64) -> Result<(), Failure> {
     let mend = "free space on it, or add a `[[storage]]`: sealbox goes on by itself";
     let detail = format!("{} available; the copy needs {}", available, ByteSize(bytes));
     Err(Failure::new(Class::Space, what, mend).at(root.path()).detail(detail))
+}
+
+/// It is made anew, perhaps elsewhere: what is there would stand in its own way. The mark stays, for
+/// what a still earlier attempt may have left. The failure that is returned says more than one from
+/// here would.
+fn make_room_again(root: &StorageRoot, id: SectorId, copied: &[ManifestFile]) {
+    if root.manifest(id).exists() {
+        return;
+    }
+    for file in copied {
+        let _ = fs::remove_file(root.path().join(&file.path));
+    }
 }
 
 fn sync_parents(root: &StorageRoot, id: SectorId) -> Result<(), Failure> {

@@ -298,13 +298,13 @@ fn the_rate_limit_holds_over_a_whole_copy() {
     assert!(took > Duration::from_secs(15));
 }
 
-/// A file system of 4 MiB over the storage, where the test may mount one.
+/// A small file system over the storage, where the test may mount one.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
-    fn over(path: &'a Path) -> Option<Self> {
+    fn of(path: &'a Path, size: &str) -> Option<Self> {
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "sealbox-test"]).arg(path);
+        mount.args(["-t", "tmpfs", "-o", size, "sealbox-test"]).arg(path);
         mount.output().is_ok_and(|done| done.status.success()).then_some(Self(path))
     }
 }
@@ -318,7 +318,7 @@ impl Drop for SmallDisk<'_> {
 #[test]
 fn a_storage_that_is_too_small_is_left_as_it_was() {
     let world = World::new(SectorSize::MiB8);
-    let Some(_disk) = SmallDisk::over(world.storage.path()) else {
+    let Some(_disk) = SmallDisk::of(world.storage.path(), "size=4m") else {
         eprintln!("skipped: mounting a small file system needs root");
         return;
     };
@@ -331,6 +331,36 @@ fn a_storage_that_is_too_small_is_left_as_it_was() {
     assert!(failure.detail.unwrap().contains("the copy needs 8.0 MiB"));
     let is_copy = |file: &String| !file.ends_with("sealbox-copying");
     assert_eq!(listing(world.storage.path()).into_iter().filter(is_copy).count(), 0);
+}
+
+#[test]
+fn a_copy_that_fills_the_disk_leaves_it_as_full_as_it_was() {
+    let world = World::new(SectorSize::MiB8);
+    let Some(disk) = SmallDisk::of(world.storage.path(), "size=9m") else {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    };
+    for parent in world.storage.parents() {
+        fs::create_dir(parent).unwrap();
+    }
+    // Somebody else takes the rest once the replica, the largest, is there.
+    let replica = world.storage.replica(world.id());
+    let filler = disk.0.join("filler");
+    let fill = |_, _| {
+        if replica.exists() && !filler.exists() {
+            let left = disk::available(world.storage.path()).unwrap().0;
+            fs::write(&filler, vec![1; usize::try_from(left).unwrap()]).unwrap();
+        }
+    };
+    let limit = RateLimit::new(None);
+    let stop = Stop::default();
+    let (scratch, storage) = (&world.scratch, &world.storage);
+    let failure = copy_sector(scratch, storage, &world.sector, &limit, &fill, &stop).unwrap_err();
+    assert_eq!(failure.class, Class::Space, "{failure}");
+    assert!(filler.exists() && !replica.exists(), "{:?}", listing(world.storage.path()));
+    fs::remove_file(&filler).unwrap();
+    let stored = world.copy().unwrap();
+    check(&world, &stored).unwrap();
 }
 
 #[test]

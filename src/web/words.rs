@@ -154,7 +154,7 @@ pub fn standing(sector: &Sector, held: &Held, reported: &Reported) -> String {
             "Sealed and stored. {} Local files go only once the stored copy is proven.",
             work_words(Phase::P6, work)
         ),
-        Stage::P6 { cleaning: Cleaning::GivenUp { because }, work } => {
+        Stage::P6 { cleaning: Cleaning::GivenUp { because, .. }, work } => {
             format!("{} {}", given_up(because), work_words(Phase::P6, work))
         }
         Stage::Finished { fault: Some(_), .. } => {
@@ -174,11 +174,14 @@ fn work_words(phase: Phase, work: &Work, held: &Held, reported: &Reported) -> St
             Some(why) => format!("{phase} ({}) waits: {why}.", phase.what()),
             None => format!("{phase} ({}) is queued for a worker.", phase.what()),
         },
-        Work::Ready { not_before: Some(_), tries } => format!(
-            "{phase} ({}) failed {} and is tried again by itself.",
-            phase.what(),
-            if *tries == 1 { "once".to_owned() } else { format!("{tries} times") }
-        ),
+        Work::Ready { not_before: Some(_), tries } => {
+            let times = if *tries == 1 { "once".to_owned() } else { format!("{tries} times") };
+            let failed = format!("{phase} ({}) failed {times}", phase.what());
+            match held.get(&phase) {
+                Some(why) => format!("{failed} and waits: {why}."),
+                None => format!("{failed} and is tried again by itself."),
+            }
+        }
         Work::Running { worker, .. } => {
             let far = reported.get(&phase).map(|far| format!(": {}", progress_words(far)));
             format!("{phase} ({}) runs on {worker}{}.", phase.what(), far.unwrap_or_default())

@@ -56,12 +56,13 @@ pub enum Wait {
     Away {
         why: String,
     },
-    /// For what is ordered by itself: room for its copy, beside those that are owed.
+    /// For a copy that met a full storage: room beside those that are being made. For what is
+    /// ordered by itself: beside all that are owed.
     Storage {
         need: ByteSize,
         free: ByteSize,
     },
-    /// As that: no storage can be used now, or none was looked at yet.
+    /// For what is ordered by itself: no storage can be used now, or none was looked at yet.
     NoStorage,
     /// For the intake: this sector met a full disk and has not got past it.
     FullDisk {

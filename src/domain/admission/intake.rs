@@ -2,8 +2,8 @@
 //! by themselves while a storage has room for them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
+use super::shelves::Shelves;
 use super::sites::Sites;
 use super::{Admitted, Capacity, Queue, Start, Wait};
 use crate::domain::ids::SectorNumber;
@@ -13,38 +13,17 @@ use crate::domain::phase::Phase;
 #[cfg(test)]
 use crate::domain::planted::{Bug, planted};
 use crate::domain::porep::SealKind;
-use crate::domain::units::{ByteSize, SectorSize, Timestamp};
-
-/// The storage, as last looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stores {
-    /// When the oldest of the looks began.
-    pub looked: Timestamp,
-    /// What may be written to each disk that can be used.
-    pub free: Vec<ByteSize>,
-}
-
-/// Sectors are ordered by themselves until no storage could take another copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UntilFull {
-    pub size: SectorSize,
-    /// None: not looked at yet.
-    pub stores: Option<Arc<Stores>>,
-    /// Copies that were made since.
-    pub unseen: Vec<SectorSize>,
-}
+use crate::domain::units::SectorSize;
 
 /// Unfinished at or over the limit: nothing new is issued. Never more than P1's workers can take
-/// up, so that a ticket is fresh when it is used; never one that no scratch has room for; and
-/// none while another met a full disk, whichever disk that is.
+/// up, so that a ticket is fresh when it is used; never one that no scratch has room for; none in a
+/// scratch where another met a full disk, and none at all while a copy waits for storage, which
+/// they would wait for too.
 pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitted: &mut Admitted) {
-    let shelves = capacity.until_full.as_ref().map(|until| Shelves::of(until, queue, capacity));
-    admitted.full = capacity
-        .until_full
-        .as_ref()
-        .zip(shelves.as_ref())
-        .and_then(|(until, shelves)| shelves.lack(until.size, capacity));
-    if let Some(sector) = queue.cramped.iter().find(|number| !is_away(**number, queue, capacity)) {
+    let shelves = capacity.until_full.map(|_| Shelves::beside_owed(capacity, queue));
+    admitted.full =
+        capacity.until_full.zip(shelves.as_ref()).and_then(|(size, shelves)| shelves.lack(size));
+    if let Some(sector) = queue.unstored.iter().find(|number| !is_away(**number, queue, capacity)) {
         admitted.intake = Some(Wait::FullDisk { sector: *sector });
         return;
     }
@@ -72,24 +51,24 @@ pub(super) fn intake(queue: &Queue, orders: &Orders, capacity: &Capacity, admitt
             }
         }
     }
-    let Some((until, mut shelves)) = capacity.until_full.as_ref().zip(shelves) else { return };
+    let Some((size, mut shelves)) = capacity.until_full.zip(shelves) else { return };
     // What was ordered comes first: it is owed a copy too, from now on.
     for start in &admitted.starts {
         match start {
-            Start::Issue { size, .. } | Start::Pledge { size, .. } => shelves.put(*size, capacity),
+            Start::Issue { size, .. } | Start::Pledge { size, .. } => shelves.put(*size),
             Start::Task { .. } => {}
         }
     }
-    while shelves.lack(until.size, capacity).is_none() {
-        let scratch = match gate.pass(until.size) {
+    while shelves.lack(size).is_none() {
+        let scratch = match gate.pass(size) {
             Ok(scratch) => scratch,
             Err(wait) => {
                 admitted.intake = admitted.intake.take().or(wait);
                 return;
             }
         };
-        shelves.put(until.size, capacity);
-        admitted.starts.push(Start::Pledge { size: until.size, scratch });
+        shelves.put(size);
+        admitted.starts.push(Start::Pledge { size, scratch });
     }
 }
 
@@ -132,7 +111,7 @@ impl<'a> Gate<'a> {
             in_all: queue.outstanding.values().sum(),
             waiting,
             take_up: capacity.total_for(Phase::P1),
-            sites: Sites::beside(&capacity.bounds, queue.making()),
+            sites: Sites::beside(&capacity.bounds, queue),
         }
     }
 
@@ -153,39 +132,5 @@ impl<'a> Gate<'a> {
         self.in_all += 1;
         self.waiting += 1;
         Ok(scratch)
-    }
-}
-
-/// What each storage has left once every copy that is owed lies there. None: not looked at yet.
-struct Shelves(Option<Vec<u64>>);
-
-impl Shelves {
-    fn of(until: &UntilFull, queue: &Queue, capacity: &Capacity) -> Self {
-        let free = until.stores.as_ref().map(|stores| stores.free.iter().map(|free| free.0));
-        let mut shelves = Self(free.map(Iterator::collect));
-        let uncopied = queue.uncopied.iter().rev();
-        #[cfg(test)]
-        let uncopied = uncopied.filter(|_| !planted(Bug::OwesNoCopies));
-        for (size, copies) in uncopied {
-            (0..*copies).for_each(|_| shelves.put(*size, capacity));
-        }
-        until.unseen.iter().for_each(|size| shelves.put(*size, capacity));
-        shelves
-    }
-
-    /// Puts a copy where P5 would: where there is most room.
-    fn put(&mut self, size: SectorSize, capacity: &Capacity) {
-        let most = self.0.iter_mut().flatten().max();
-        if let Some(most) = most {
-            *most = most.saturating_sub(capacity.bounds.needs.stored(size).0);
-        }
-    }
-
-    /// Why one more copy has no room anywhere.
-    fn lack(&self, size: SectorSize, capacity: &Capacity) -> Option<Wait> {
-        let Some(left) = &self.0 else { return Some(Wait::NoStorage) };
-        let Some(most) = left.iter().max() else { return Some(Wait::NoStorage) };
-        let need = capacity.bounds.needs.stored(size);
-        (need.0 > *most).then_some(Wait::Storage { need, free: ByteSize(*most) })
     }
 }

@@ -4,12 +4,14 @@
 mod fit;
 mod intake;
 mod rooms;
+mod shelves;
 mod sites;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -24,10 +26,11 @@ use super::porep::{Porep, SealKind};
 use super::sector::{Copying, Sector, Stage, Work};
 use super::units::{SectorSize, Timestamp};
 use fit::Left;
+use shelves::Shelves;
 
 pub use fit::{Bounds, Wait};
-pub use intake::{Stores, UntilFull};
 pub use rooms::{Room, Rooms};
+pub use shelves::Stores;
 
 /// The sectors in flight, indexed by what they wait for. Kept in step with every event, so that a
 /// decision costs what it starts and not what there is.
@@ -41,8 +44,10 @@ pub struct Queue {
     later: BTreeSet<(Timestamp, Phase, SectorNumber)>,
     /// Sectors in flight: their scratch is reserved for them.
     making: BTreeMap<SectorNumber, Making>,
-    /// Sectors that met a full disk and try again when there is room.
+    /// Sectors that met a full scratch, and try again when it has room.
     cramped: BTreeSet<SectorNumber>,
+    /// Those whose copy met a full storage, likewise.
+    unstored: BTreeSet<SectorNumber>,
     outstanding: BTreeMap<SectorSize, u64>,
     /// Those whose copy is not in storage yet.
     uncopied: BTreeMap<SectorSize, u64>,
@@ -116,6 +121,16 @@ impl Queue {
         self.waiting[phase].first().map(|(since, _)| *since)
     }
 
+    /// Whether its copy found no room. It is not tried in vain again: it waits until room is seen.
+    /// (A first attempt is made in any case: an unfinished copy of before may be what takes the room.)
+    fn met_full_storage(&self, number: SectorNumber) -> bool {
+        #[cfg(test)]
+        if planted(Bug::CopiesInVain) {
+            return false;
+        }
+        self.unstored.contains(&number)
+    }
+
     /// Sectors that scratch is reserved for.
     pub fn making(&self) -> impl Iterator<Item = (SectorNumber, &Making)> + '_ {
         self.making.iter().map(|(number, sector)| (*number, sector))
@@ -161,8 +176,13 @@ impl Queue {
         } else {
             self.making.remove(&number);
         }
-        if waits_for_space(sector) {
-            put(&mut self.cramped, number, add);
+        for phase in waits_for_space(sector) {
+            match phase {
+                Phase::P5 => put(&mut self.unstored, number, add),
+                Phase::P1 | Phase::P2 | Phase::P3 | Phase::P4 | Phase::P6 => {
+                    put(&mut self.cramped, number, add);
+                }
+            }
         }
         match &sector.stage {
             Stage::Ticket => step(&mut self.counts.drawing_ticket, add),
@@ -238,15 +258,17 @@ fn owes_a_copy(stage: &Stage) -> bool {
     }
 }
 
-fn waits_for_space(sector: &Sector) -> bool {
-    sector.giving_up.is_none()
-        && sector.stage.works().any(|(phase, work)| match work {
-            Work::Ready { tries, .. } => {
-                let last = sector.tasks[phase].last_failure.as_ref();
-                *tries > 0 && last.is_some_and(|failure| failure.class == Class::Space)
-            }
-            Work::Running { .. } | Work::Failed { .. } => false,
-        })
+/// The phases whose last attempt met a full disk, and that are to try again.
+fn waits_for_space(sector: &Sector) -> impl Iterator<Item = Phase> + '_ {
+    let waits = |(phase, work): (Phase, &Work)| match work {
+        Work::Ready { tries, .. } => {
+            let last = sector.tasks[phase].last_failure.as_ref();
+            let full = *tries > 0 && last.is_some_and(|failure| failure.class == Class::Space);
+            full.then_some(phase)
+        }
+        Work::Running { .. } | Work::Failed { .. } => None,
+    };
+    sector.stage.works().filter(|_| sector.giving_up.is_none()).filter_map(waits)
 }
 
 /// Workers that support the same phases.
@@ -266,8 +288,12 @@ pub struct Capacity {
     /// As that, for all sizes together.
     pub max_outstanding_in_all: Option<u64>,
     pub intake_open: bool,
-    /// What is ordered by itself; none: nothing.
-    pub until_full: Option<UntilFull>,
+    /// The storage, as last looked at; none: not yet.
+    pub stores: Option<Arc<Stores>>,
+    /// Copies that were made since.
+    pub unseen: Vec<SectorSize>,
+    /// What is ordered by itself, until no storage could take another copy; none: nothing.
+    pub until_full: Option<SectorSize>,
     /// What a sector that is issued now would be.
     pub porep: Porep,
     pub bounds: Bounds,
@@ -335,6 +361,7 @@ pub fn admit(queue: &Queue, orders: &Orders, capacity: &Capacity, now: Timestamp
 fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admitted) {
     let mut free: Vec<usize> = capacity.groups.iter().map(|group| group.free).collect();
     let mut left = Left::of(&capacity.bounds, queue);
+    let mut shelves = Shelves::beside_running(capacity);
     for phase in BY_URGENCY.into_iter().filter(|phase| !capacity.held.contains(phase)) {
         let due = queue
             .later
@@ -348,13 +375,19 @@ fn tasks(queue: &Queue, capacity: &Capacity, now: Timestamp, admitted: &mut Admi
         for &sector in ready {
             // What is ready is in flight.
             let Some(making) = queue.making.get(&sector) else { continue };
-            if let Some(wait) = left.away(making) {
+            let copies = phase == Phase::P5;
+            let met_full = copies && queue.met_full_storage(sector);
+            let full = || shelves.full(making.kind.size).filter(|_| met_full);
+            if let Some(wait) = left.away(making).or_else(full) {
                 admitted.waits_for(sector, phase, wait);
                 continue;
             }
             let Some(group) = group_for(phase, capacity, &free) else { break };
             match left.take(sector, making, phase) {
                 Ok(()) => {
+                    if copies {
+                        shelves.put(making.kind.size);
+                    }
                     free[group] -= 1;
                     admitted.starts.push(Start::Task { sector, phase, group });
                 }

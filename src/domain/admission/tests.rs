@@ -1,4 +1,5 @@
 mod roots;
+mod stores;
 
 use proptest::prelude::*;
 
@@ -468,22 +469,6 @@ fn a_synthetic_sector_behind_p2_leaves_room_for_the_next() {
 }
 
 #[test]
-fn a_full_disk_anywhere_pauses_the_intake_until_the_sector_got_past_it() {
-    let mut yard = Yard::default();
-    yard.order(SectorSize::KiB2, 5);
-    let number = yard.proving(OrderId(0), SectorSize::KiB2);
-    yard.happen(number, started(Phase::P5));
-    yard.happen(number, failed(Phase::P5, Class::Space));
-    let capacity = bounded(24, 2, None);
-    let admitted = yard.decide(&capacity);
-    assert_eq!(admitted.intake, Some(Wait::FullDisk { sector: SectorNumber(number) }));
-    assert!(!admitted.starts.iter().any(|start| matches!(start, Start::Issue { .. })));
-    let due = yard.queue.next_wake(NOW).expect("it is tried again");
-    let later = admit(&yard.queue, &yard.state.orders, &capacity, due);
-    assert_eq!(of_phase(&later, Phase::P5), [number]);
-}
-
-#[test]
 fn the_limit_for_all_sizes_together_holds_back_each_of_them() {
     let mut yard = Yard::default();
     yard.order(SectorSize::KiB2, 2).order(SectorSize::MiB8, 2);
@@ -492,54 +477,4 @@ fn the_limit_for_all_sizes_together_holds_back_each_of_them() {
     capacity.max_outstanding_in_all = Some(2);
     let issue = Start::Issue { order: OrderId(0), size: SectorSize::KiB2, scratch: None };
     assert_eq!(yard.admit(&capacity), [issue]);
-}
-
-/// Storage for so many 32 GiB copies on each disk.
-fn until_full(copies: &[u64], unseen: usize) -> Capacity {
-    let size = SectorSize::GiB32;
-    let mut capacity = capacity(&[group(&Phase::ALL, 9)], &[]);
-    capacity.bounds.needs = std::sync::Arc::new(Needs::real());
-    let each = capacity.bounds.needs.stored(size).0;
-    let free = copies.iter().map(|copies| ByteSize(copies * each + each / 2)).collect();
-    let stores = Some(std::sync::Arc::new(Stores { looked: NOW, free }));
-    capacity.until_full = Some(UntilFull { size, stores, unseen: vec![size; unseen] });
-    capacity
-}
-
-fn pledges(admitted: &Admitted) -> usize {
-    let pledge = Start::Pledge { size: SectorSize::GiB32, scratch: None };
-    admitted.starts.iter().filter(|start| **start == pledge).count()
-}
-
-#[test]
-fn until_full_orders_what_the_storage_has_room_for_beside_the_copies_that_are_owed() {
-    let mut yard = Yard::default();
-    assert_eq!(pledges(&yard.decide(&until_full(&[2, 1], 0))), 3);
-    assert_eq!(pledges(&yard.decide(&until_full(&[2, 1], 1))), 2, "one copy is not seen yet");
-    yard.order(SectorSize::GiB32, 2);
-    let admitted = yard.decide(&until_full(&[2, 1], 0));
-    assert_eq!((admitted.starts.len(), pledges(&admitted)), (3, 1), "orders come first");
-    yard.proving(OrderId(0), SectorSize::GiB32);
-    yard.ready_for_p1(OrderId(0), SectorSize::GiB32);
-    assert_eq!(pledges(&yard.decide(&until_full(&[2, 1], 0))), 1, "two copies are owed");
-    let admitted = yard.decide(&until_full(&[1, 1], 0));
-    assert_eq!((pledges(&admitted), admitted.intake), (0, None));
-    let full = admitted.full.expect("it says why").to_string();
-    assert!(
-        full.starts_with("another copy needs 32.1 GiB of storage, 16.0 GiB are left"),
-        "{full}"
-    );
-}
-
-#[test]
-fn until_full_a_copy_has_to_fit_on_one_disk_and_none_is_ordered_before_the_first_look() {
-    let yard = Yard::default();
-    // Three halves are no room for one.
-    let admitted = yard.decide(&until_full(&[0, 0, 0], 0));
-    assert!(admitted.starts.is_empty() && admitted.full.is_some());
-    let mut unseen = until_full(&[5], 0);
-    unseen.until_full.as_mut().unwrap().stores = None;
-    let admitted = yard.decide(&unseen);
-    assert!(admitted.starts.is_empty());
-    assert_eq!(admitted.full, Some(Wait::NoStorage));
 }

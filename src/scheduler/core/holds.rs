@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Cause, Core};
-use crate::domain::admission::{Rooms, Stores, UntilFull};
+use crate::domain::admission::{Rooms, Stores};
 use crate::domain::ids::SectorNumber;
 use crate::domain::layout::Scratch;
 use crate::domain::order::AutoPledge;
@@ -65,20 +65,17 @@ impl Core {
         if planted(Bug::StoredUnseen) {
             return;
         }
-        // Who does not go by it need not remember it.
-        if self.settings.limits.auto_pledge == AutoPledge::UntilFull {
+        // Before the first look it matters only to what is ordered by it.
+        if self.stores.is_some() || self.until_full().is_some() {
             self.unseen.push((now, size));
         }
     }
 
-    pub(super) fn until_full(&self) -> Option<UntilFull> {
+    /// What is ordered by itself until the storage is full.
+    pub(super) fn until_full(&self) -> Option<SectorSize> {
         match self.settings.limits.auto_pledge {
             AutoPledge::Sectors(_) => None,
-            AutoPledge::UntilFull => Some(UntilFull {
-                size: self.settings.sector_size,
-                stores: self.stores.clone(),
-                unseen: self.unseen.iter().map(|(_, size)| *size).collect(),
-            }),
+            AutoPledge::UntilFull => Some(self.settings.sector_size),
         }
     }
 

@@ -297,6 +297,11 @@ impl Core {
     }
 
     #[cfg(test)]
+    pub(super) fn stores_seen(&self) -> Option<&Stores> {
+        self.stores.as_deref()
+    }
+
+    #[cfg(test)]
     pub(super) fn damaged(&self) -> &BTreeMap<SectorNumber, Arc<Sector>> {
         &self.damaged
     }
@@ -320,6 +325,8 @@ impl Core {
             max_outstanding: self.settings.limits.max_outstanding.clone(),
             max_outstanding_in_all: self.settings.limits.max_outstanding_in_all,
             intake_open: !self.box_state.intake_paused,
+            stores: self.stores.clone(),
+            unseen: self.unseen.iter().map(|(_, size)| *size).collect(),
             until_full: self.until_full(),
             porep: self.settings.porep,
             bounds: self.bounds(),

@@ -53,9 +53,9 @@ impl Core {
     }
 
     fn until_full_view(&self) -> Option<UntilFullView> {
-        let until = self.until_full()?;
+        let size = self.until_full()?;
         let full = self.waiting.full.as_ref().map(Wait::to_string);
-        Some(UntilFullView { size: until.size, full })
+        Some(UntilFullView { size, full })
     }
 
     fn waits(&self) -> Vec<WaitView> {

@@ -8,6 +8,7 @@ use super::violation::{Violation, broken, ensure};
 use super::world::{Input, Weather};
 use crate::domain::event::Event;
 use crate::domain::order::{AutoPledge, Order};
+use crate::domain::phase::Phase;
 use crate::scheduler::command::Command;
 
 /// Steps for each sector that is not over: what it takes with one worker for everything, and half
@@ -100,6 +101,8 @@ impl Run {
         }
         let waits = self.is_waiting();
         let is_full = self.is_full();
+        let there = self.world.stores().free;
+        let there = Some(there).filter(|there| !there.is_empty());
         let Some(process) = &mut self.process else { return self.start() };
         let nothing_comes = self.world.inputs.is_empty() && process.asks.is_empty();
         if waits && nothing_comes && self.world.attempts.is_empty() {
@@ -113,6 +116,10 @@ impl Run {
                 process.asks.push_back(Command::ResumeAll);
             } else if process.core.rooms_seen() != self.world.rooms().as_ref() {
                 self.world.look_at_the_scratch();
+            } else if process.core.stores_seen().map(|seen| &seen.free) != there.as_ref() {
+                self.world.look_at_the_storage();
+            } else if view.waits.iter().any(|wait| wait.phase == Phase::P5) {
+                self.make_room_for_copies();
             } else if let Some(wake) = process.core.next_wake(self.world.now) {
                 self.world.now = wake;
             } else if !is_full {
@@ -122,6 +129,18 @@ impl Run {
             }
         }
         self.turn_taking(64)
+    }
+
+    /// A copy waits for storage: a person brings a disk. Or there is room, and the box takes it for
+    /// that of a copy that it made before the clock was set back.
+    fn make_room_for_copies(&mut self) {
+        if self.is_full() {
+            self.world.storage_sectors.push(1);
+            self.history.storage_grows(1);
+        }
+        // Long enough for a clock that was set back to get there again.
+        self.world.now.0 += 3_600_000;
+        self.world.look_at_the_storage();
     }
 
     /// I9 and I4 at the end; and the two ways of counting agree.

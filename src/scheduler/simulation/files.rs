@@ -89,6 +89,14 @@ impl Disk {
         self.0.values().filter(|files| files.copied != Copied::No).count()
     }
 
+    /// An attempt that left something in storage drops it before it looks for room.
+    pub fn drop_what_is_unfinished(&mut self, number: SectorNumber) {
+        let files = self.of(number);
+        if files.copied == Copied::Partly {
+            files.copied = Copied::No;
+        }
+    }
+
     /// What P6 has to delete, the next one first.
     pub fn to_delete(&self, number: SectorNumber, given_up: bool) -> Option<&'static str> {
         let files = self.0.get(&number)?;

@@ -94,6 +94,14 @@ impl History {
         Self { limits, by_itself, ..Self::default() }
     }
 
+    /// A person brings a disk.
+    pub fn storage_grows(&mut self, sectors: u64) {
+        match &mut self.by_itself {
+            ByItself::Stored(most) => *most += sectors,
+            ByItself::Ordered(_) => {}
+        }
+    }
+
     pub fn outstanding(&self, size: SectorSize) -> u64 {
         self.sectors.values().filter(|known| known.size == size && !known.over).count() as u64
     }

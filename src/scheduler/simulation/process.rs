@@ -4,13 +4,16 @@
 use std::collections::VecDeque;
 
 use crate::domain::event::Entry;
+use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
+use crate::domain::sector::Work;
 use crate::domain::units::Timestamp;
 use crate::scheduler::command::{Command, Done, Refusal};
-use crate::scheduler::core::{Cause, Core, Decided, WorkerId};
+use crate::scheduler::core::{Assignment, Cause, Core, Decided, WorkerId};
 
+use super::files::SECTOR;
 use super::history::History;
 use super::journal::Journal;
 use super::promises;
@@ -243,12 +246,29 @@ impl Process {
             ensure(room.is_none_or(|(_, room)| room.away.is_none()), "away", || {
                 format!("{assignment:?} in a root that is known to be away")
             })?;
+            self.check_room(&assignment)?;
             scene.world.assign(assignment, scene.history, scene.random)?;
             if scene.random.percent(scene.kill_percent) {
                 return Ok(Turn::Killed);
             }
         }
         Ok(Turn::GoesOn)
+    }
+
+    /// A copy that met a full storage is not tried again while every storage is seen to be full.
+    fn check_room(&self, Assignment { sector, phase, .. }: &Assignment) -> Result<(), Violation> {
+        let last = sector.tasks[Phase::P5].last_failure.as_ref();
+        let tries = match sector.stage.work(Phase::P5) {
+            Some(Work::Running { tries, .. }) => *tries,
+            Some(Work::Ready { .. } | Work::Failed { .. }) | None => 0,
+        };
+        let again = tries > 0 && last.is_some_and(|failure| failure.class == Class::Space);
+        let full = self.core.stores_seen().is_some_and(|stores| {
+            !stores.free.is_empty() && stores.free.iter().all(|free| *free < SECTOR)
+        });
+        ensure(!(*phase == Phase::P5 && again && full), "full", || {
+            format!("the copy of sector {} is tried in vain", sector.id.number)
+        })
     }
 
     fn answer(&mut self, scene: &mut Scene<'_>) -> Result<(), Violation> {

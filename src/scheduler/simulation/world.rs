@@ -154,6 +154,14 @@ impl World {
         Stores { looked: self.now, free }
     }
 
+    /// Whether a storage has room for the copy of this sector.
+    fn takes_a_copy(&mut self, number: SectorNumber) -> bool {
+        self.disk.drop_what_is_unfinished(number);
+        let is_there = self.disk.of(number).copied != Copied::No;
+        let free = self.stores().free;
+        is_there || self.storage_sectors.is_empty() || free.iter().any(|free| free.0 > 0)
+    }
+
     pub fn look_at_the_storage(&mut self) {
         if !self.storage_sectors.is_empty() {
             self.inputs.push_back(Input::Stores(self.stores()));
@@ -344,6 +352,11 @@ impl World {
             }
             (Phase::P5, Stage::Proving { .. }) => {
                 self.need(number, REPLICA)?;
+                if !self.takes_a_copy(number) {
+                    self.see("a copy met a full storage");
+                    let full = Failure::new(Class::Space, "no storage has room", "simulated");
+                    return self.end(index, Err(full));
+                }
                 self.disk.of(number).copied = Copied::Whole;
                 Output::P5 { stored: stored() }
             }
@@ -459,6 +472,9 @@ impl World {
             Ok(output) => Event::Succeeded { output },
             Err(failure) => {
                 self.leave_partly_copied(sector, phase);
+                if phase == Phase::P5 && failure.class == Class::Space {
+                    self.disk.drop_what_is_unfinished(sector);
+                }
                 if failure.what == PANICKED {
                     self.see("an attempt panicked");
                     self.inputs.push_back(Input::Suspect);

@@ -105,6 +105,37 @@ fn a_root_that_is_away_holds_back_its_own_sectors_only() {
 }
 
 #[test]
+fn a_full_root_takes_no_new_sectors_until_the_one_that_met_it_got_past_and_the_others_do() {
+    let mut yard = Yard::default();
+    yard.order(SectorSize::KiB2, 9);
+    let (a, b) = (Scratch::new("/a"), Scratch::new("/b"));
+    let number = yard.issue_in(Some(b.clone()), OrderId(0), SectorSize::KiB2);
+    let value = Bytes32([1; 32]);
+    yard.happen(number, Event::TicketDrawn { ticket: Ticket { epoch: Epoch(1), value } });
+    yard.happen(number, started(Phase::P1));
+    yard.happen(number, failed(Phase::P1, Class::Space));
+    // The look says that there is room: who was refused knows better.
+    let mut rooms = roots(&[("/a", 2), ("/b", 8)]);
+    assert_eq!(issued_in(&yard.decide(&with(&rooms))), ["/a", "/a"]);
+    rooms.roots.values_mut().for_each(|room| room.file_system = Some(7));
+    let one_disk = yard.decide(&with(&rooms));
+    assert_eq!(issued_in(&one_disk), [""; 0]);
+    assert_eq!(one_disk.intake, Some(Wait::FullDisk { sector: SectorNumber(number) }));
+    let mut rooms = roots(&[("/a", 2), ("/b", 8)]);
+    rooms.roots.get_mut(&a).unwrap().weight = 0;
+    let none_else = yard.decide(&with(&rooms));
+    assert_eq!(none_else.intake, Some(Wait::FullDisk { sector: SectorNumber(number) }));
+    rooms.roots.get_mut(&b).unwrap().away = Some("/b hangs".to_owned());
+    let gone = yard.decide(&with(&rooms)).intake.expect("it says why");
+    assert_eq!(gone.to_string(), "/b hangs");
+
+    let rooms = roots(&[("/a", 2), ("/b", 8)]);
+    yard.happen(number, Event::Retried { phase: Phase::P1, by: "ann".to_owned() });
+    yard.happen(number, started(Phase::P1));
+    assert!(issued_in(&yard.decide(&with(&rooms))).contains(&"/b".to_owned()), "it is tried again");
+}
+
+#[test]
 fn room_is_kept_for_a_large_sector_only_where_it_could_ever_fit() {
     let mut yard = Yard::default();
     yard.order(SectorSize::MiB8, 1).order(SectorSize::KiB2, 1);
