@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use sealbox::domain::event::Event;
 use sealbox::domain::layout::Scratch;
 use serde_json::json;
 use support::Lab;
@@ -187,24 +188,60 @@ fn aborted(lab: &Lab) -> bool {
     is_given_up(lab)
 }
 
+fn fails(phase: &str) -> String {
+    format!("[[simulated.failure]]\nphase = \"{phase}\"\nclass = \"operator\"\n")
+}
+
+/// A sector whose proof is on chain cannot be aborted.
+fn unproven() -> String {
+    format!("auto_pledge = 1\n{FAST}\n{}", fails("P4"))
+}
+
+/// What is wrong with a box whose one sector was aborted.
+fn wrong_after_abort(lab: &Lab) -> Vec<String> {
+    let mut wrong = points::wrong(lab, &["simulated"]);
+    let left = support::files(points::storage(lab).path());
+    let left = left.into_iter().filter(|file| !support::is_of_the_root(file));
+    wrong.extend(left.map(|file| format!("left in storage: {}", file.display())));
+    wrong
+}
+
 #[test]
 fn a_sector_aborted_in_the_midst_of_its_copy_leaves_nothing_in_storage() {
     live_all("aborted", of_cleaning(), |point| {
-        let fails = |phase: &str| {
-            format!("[[simulated.failure]]\nphase = \"{phase}\"\nclass = \"operator\"\n")
-        };
-        // A sector whose proof is on chain cannot be aborted.
-        let unproven = format!("auto_pledge = 1\n{FAST}\n{}", fails("P4"));
+        let unproven = unproven();
         let mut lab = Lab::with(&unproven);
         let half_copied = points::at("p5.file_renamed", 2);
         assert!(run(&mut lab, &half_copied, PATIENCE, |_| false).died_at("p5.file_renamed"));
         lab.configure(&format!("{unproven}{}", fails("P5")));
         let deaths = live(&mut lab, point, aborted);
         assert!(deaths > 0, "{point} was never reached");
-        let mut wrong = points::wrong(&lab, &["simulated"]);
-        let left = support::files(points::storage(&lab).path());
-        let left = left.into_iter().filter(|file| !support::is_of_the_root(file));
-        wrong.extend(left.map(|file| format!("left in storage: {}", file.display())));
+        (deaths, wrong_after_abort(&lab))
+    });
+}
+
+/// As [`aborted`], once its copy is made.
+fn aborted_behind_its_copy(lab: &Lab) -> bool {
+    if lab.sector(0)["stored"].is_null() { is_given_up(lab) } else { aborted(lab) }
+}
+
+#[test]
+fn a_sector_aborted_behind_its_copy_leaves_nothing_in_storage_and_every_deletion_is_recorded() {
+    live_all("aborted behind P5", of_cleaning(), |point| {
+        let mut lab = Lab::with(&unproven());
+        let deaths = live(&mut lab, point, aborted_behind_its_copy);
+        assert!(deaths > 0, "{point} was never reached");
+        let mut wrong = wrong_after_abort(&lab);
+        let past = Past::read(&lab.path("sealbox-data"));
+        let deleted = |of: &str| {
+            let in_storage = format!("storage/{of}/");
+            past.events().any(|(_, _, event)| {
+                matches!(event, Event::Deleted { path, .. }
+                    if path.to_string_lossy().contains(&in_storage))
+            })
+        };
+        let unsaid = ["sealed", "cache"].into_iter().filter(|of| !deleted(of));
+        wrong.extend(unsaid.map(|of| format!("its copy in {of} was deleted without a word")));
         (deaths, wrong)
     });
 }

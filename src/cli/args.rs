@@ -268,7 +268,7 @@ pub enum Request {
         #[command(subcommand)]
         order: Option<OrdersOrder>,
     },
-    /// Give a sector up: its local files are deleted
+    /// Give a sector up: what it has on scratch and in storage is deleted
     Abort {
         /// Its number
         sector: SectorNumber,

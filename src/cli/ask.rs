@@ -120,8 +120,8 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         Request::Abort { sector, yes: false } => Err(Refusal::new(
             Exit::Usage,
             format!(
-                "giving sector {sector} up deletes its local files, and cannot be taken back; \
-                 nothing was done"
+                "giving sector {sector} up deletes what it has on scratch, and its copy in storage \
+                 if there is one, and cannot be taken back; nothing was done"
             ),
             "if that is meant, say it again with `--yes`",
         )),

@@ -60,10 +60,12 @@ pub enum Bug {
     StoredUnseen,
     /// `admission::tasks` tries a copy again into a storage that is seen to be full.
     CopiesInVain,
+    /// P6 leaves the stored copy of a sector that was given up.
+    LeavesTheCopy,
 }
 
 impl Bug {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -91,6 +93,7 @@ impl Bug {
         Self::OwesNoCopies,
         Self::StoredUnseen,
         Self::CopiesInVain,
+        Self::LeavesTheCopy,
     ];
 }
 

@@ -174,7 +174,11 @@ pub enum Cleaning {
     /// A stored copy that must be proven before anything is deleted.
     Sealed { sealed: Box<Sealed> },
     /// A sector that was given up: nothing of it is kept.
-    GivenUp { because: GiveUp },
+    GivenUp {
+        because: GiveUp,
+        /// What its copy in storage is known by, if there is one. None: it never got past P2.
+        comm_r: Option<CommR>,
+    },
 }
 
 /// Why a sector was given up.

@@ -19,7 +19,7 @@ use super::manifest::{Manifest, Progress, check_copy};
 use super::rate::RateLimit;
 use super::transfer;
 use crate::domain::failure::{Class, Failure};
-use crate::domain::ids::SectorId;
+use crate::domain::ids::{CommR, SectorId};
 use crate::domain::layout::{Scratch, StorageRoot, trash_of};
 use crate::domain::sector::{GiveUp, StoredAt};
 use crate::durable::sync_dir;
@@ -164,25 +164,30 @@ pub fn clean(
     Ok(deleted)
 }
 
-/// Removes what an unfinished copy of a sector that was given up left in storage. A finished copy
-/// (one with a manifest) and files that are not from a copy of ours are not touched.
+/// Removes the copy of a sector that was given up from a storage, finished or not. A finished one
+/// (with a manifest) has to be of this `comm_r`; another, and files that are not from a copy of
+/// ours, are not touched.
 ///
 /// # Errors
-/// `record`'s; I/O errors by their kind.
-pub fn discard_unfinished_copy(
+/// Operator: the manifest there cannot be read. `record`'s; I/O errors by their kind.
+pub fn discard_copy(
     root: &StorageRoot,
     id: SectorId,
+    comm_r: Option<CommR>,
     because: &GiveUp,
     record: Record<'_>,
 ) -> Result<Vec<Deleted>, Failure> {
-    // The mark goes with its directory, which an interrupted call may have moved already.
-    let is_ours = root.copying_mark(id).is_file() || trash_of(&root.cache_dir(id)).exists();
-    if !is_ours || Manifest::read(&root.manifest(id))?.is_some() {
+    let is_ours = match Manifest::read(&root.manifest(id))? {
+        Some(manifest) => Some(manifest.comm_r) == comm_r,
+        // The mark goes with its directory, which an interrupted call may have moved already.
+        None => root.copying_mark(id).is_file() || trash_of(&root.cache_dir(id)).exists(),
+    };
+    if !is_ours {
         return Ok(Vec::new());
     }
     let reason = Permit::given_up(id, because).reason();
     let mut targets = if root.cache_dir(id).is_dir() { transfer::parts(root, id)? } else { vec![] };
-    // The directory last: the mark in it says until then whose these files are.
+    // The directory last: mark or manifest in it says until then whose these files are.
     targets.extend([root.replica(id), root.cache_dir(id)]);
     let mut deleted = Vec::new();
     for target in &targets {

@@ -1,6 +1,7 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::domain::ids::Bytes32;
 use crate::domain::units::SectorSize;
 use crate::storage::testing::{World, flip_a_byte};
 
@@ -156,23 +157,50 @@ fn a_scratch_that_is_not_mounted_is_no_clean_scratch() {
     assert!(failure.file.unwrap().starts_with(world.scratch.root()));
 }
 
+fn discard(world: &World, comm_r: Option<CommR>) -> Vec<Deleted> {
+    discard_copy(&world.storage, world.id(), comm_r, &because(), &mut |_| Ok(())).unwrap()
+}
+
 #[test]
-fn an_unfinished_copy_is_discarded_and_a_finished_one_is_not() {
+fn a_finished_copy_is_discarded_with_its_sector_and_another_ones_is_not() {
     let world = World::new(SectorSize::KiB2);
     world.copy().unwrap();
-    let discard = || {
-        discard_unfinished_copy(&world.storage, world.id(), &because(), &mut |_| Ok(())).unwrap()
-    };
-    assert_eq!(discard(), []);
+    assert_eq!(discard(&world, None), []);
+    assert_eq!(discard(&world, Some(CommR(Bytes32([8; 32])))), []);
     assert!(world.storage.replica(world.id()).exists());
+    let mut recorded = Vec::new();
+    let comm_r = Some(world.sector.comm_r);
+    // Refused when the replica is gone: the next call goes on where this one was stopped.
+    discard_copy(&world.storage, world.id(), comm_r, &because(), &mut |deleted| {
+        recorded.push(deleted.clone());
+        match recorded.len() {
+            2 => Err(Failure::new(Class::Fatal, "no record", "mend the store")),
+            _ => Ok(()),
+        }
+    })
+    .unwrap_err();
+    let paths: Vec<_> = recorded.iter().map(|deleted| deleted.path.clone()).collect();
+    assert_eq!(paths, [world.storage.replica(world.id()), world.storage.cache_dir(world.id())]);
+    assert!(recorded.iter().all(|deleted| deleted.reason == "given up by ann"));
+    assert_eq!(discard(&world, comm_r).len(), 1);
+    for parent in world.storage.parents() {
+        assert_eq!(fs::read_dir(parent).unwrap().count(), 0);
+    }
+    assert!(sector_is_on_scratch(&world));
+}
 
+#[test]
+fn an_unfinished_copy_is_discarded_if_it_is_ours() {
+    let world = World::new(SectorSize::KiB2);
+    world.copy().unwrap();
+    let discard = || discard(&world, Some(world.sector.comm_r));
     // As a copy leaves it that was killed before its manifest.
     fs::remove_file(world.storage.manifest(world.id())).unwrap();
     assert_eq!(discard(), [], "files without our mark are not ours");
     fs::write(world.storage.copying_mark(world.id()), b"").unwrap();
     let stop = |_: &Deleted| Err(Failure::new(Class::Fatal, "no record", "mend the store"));
     let mut stops = 0;
-    let stopped = discard_unfinished_copy(&world.storage, world.id(), &because(), &mut |d| {
+    let stopped = discard_copy(&world.storage, world.id(), None, &because(), &mut |d| {
         stops += 1;
         if stops == 2 { stop(d) } else { Ok(()) }
     });

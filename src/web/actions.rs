@@ -286,7 +286,10 @@ fn aborted_words(sector: SectorNumber, stopped: &[Phase], awaited: &[Phase]) -> 
     };
     match awaited {
         [] if stopped.is_empty() => {
-            format!("Sector {sector} is given up; what it has on scratch is being deleted.")
+            format!(
+                "Sector {sector} is given up; what it has on scratch and in storage is being \
+                 deleted."
+            )
         }
         [] => format!("Sector {sector} is given up.{stopped}"),
         awaited => {

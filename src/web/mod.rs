@@ -81,10 +81,18 @@ pub use serve::serve;
 /// Where a sector's files lie, or would lie.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SectorPaths {
-    /// What P6, or an abort, deletes on scratch.
+    /// What P6 deletes on scratch.
     pub scratch: Vec<PathBuf>,
     /// The finished copy; none before there is one.
     pub stored: Option<StoredPaths>,
+}
+
+impl SectorPaths {
+    /// All that there is of it: what an abort deletes.
+    pub fn all(&self) -> Vec<PathBuf> {
+        let stored = self.stored.iter().flat_map(|stored| [&stored.cache, &stored.replica]);
+        self.scratch.iter().chain(stored).cloned().collect()
+    }
 }
 
 /// The parts of a finished copy.

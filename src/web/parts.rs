@@ -1,7 +1,5 @@
 //! Pieces that several pages show, each a template of its own.
 
-use std::path::PathBuf;
-
 use askama::Template;
 use askama::filters::HtmlSafe;
 
@@ -9,7 +7,7 @@ use super::disks::DiskRow;
 use super::offer::Offers;
 use super::show::{self, Markup};
 use super::strip::{Cell, strip, waits_for_seed};
-use super::{WebState, words};
+use super::{SectorPaths, WebState, words};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::isolation::Isolation;
@@ -58,7 +56,7 @@ pub struct Actions {
     pub number: SectorNumber,
     pub offers: Offers,
     /// What an abort deletes.
-    pub scratch: Vec<PathBuf>,
+    pub paths: SectorPaths,
     /// What becomes of what runs, if it is aborted.
     pub running: &'static str,
     pub here: String,
@@ -71,7 +69,7 @@ impl Actions {
         Self {
             number: sector.id.number,
             offers: Offers::of(sector),
-            scratch: (state.paths)(sector).scratch,
+            paths: (state.paths)(sector),
             running: what_runs(sector, state.engine.isolation()),
             here: here.to_owned(),
         }

@@ -10,7 +10,7 @@ use super::timeline::TimelineBoard;
 use super::trees;
 use crate::domain::event::Output;
 use crate::domain::failure::{Class, Failure};
-use crate::domain::ids::SectorId;
+use crate::domain::ids::{CommR, SectorId};
 use crate::domain::isolation::Isolation;
 use crate::domain::layout::{Scratch, StorageRoot};
 use crate::domain::phase::Phase;
@@ -22,7 +22,7 @@ use crate::engine::{Engine, EngineKind, Job, SealStatement, StoredCopy};
 use crate::failpoint::die_at;
 use crate::scheduler::view::DiskView;
 use crate::stop::Stop;
-use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_unfinished_copy};
+use crate::storage::clean::{Permit, ProvenCopy, Record, clean, discard_copy};
 use crate::storage::rate::RateLimit;
 use crate::storage::room::{Claim as RoomClaim, Seen, StorageRoom};
 use crate::storage::roots::Roots;
@@ -116,8 +116,8 @@ pub fn run_phase(
             tools.engine.attend(Phase::P6, sector.id, stop)?;
             match cleaning {
                 Cleaning::Sealed { sealed } => clean_behind_copy(tools, sector, sealed, record)?,
-                Cleaning::GivenUp { because } => {
-                    clean_given_up(tools, sector, because, record)?;
+                Cleaning::GivenUp { because, comm_r } => {
+                    clean_given_up(tools, sector, because, *comm_r, record)?;
                 }
             }
             // Whoever would claim it now has nothing left to do.
@@ -141,10 +141,10 @@ fn without_home(
     home: &Scratch,
     record: Record<'_>,
 ) -> Result<Output, Failure> {
-    if let (Phase::P6, Stage::P6 { cleaning: Cleaning::GivenUp { because }, .. }) =
+    if let (Phase::P6, Stage::P6 { cleaning: Cleaning::GivenUp { because, comm_r }, .. }) =
         (phase, &sector.stage)
     {
-        return clean_given_up(tools, sector, because, record).map(|()| Output::P6);
+        return clean_given_up(tools, sector, because, *comm_r, record).map(|()| Output::P6);
     }
     let what = "the sector is made in a scratch that is not configured any more";
     let mend = "put it back into the configuration (`weight = 0` keeps new sectors off it), restart \
@@ -332,6 +332,7 @@ fn clean_given_up(
     tools: &Tools,
     sector: &Sector,
     because: &GiveUp,
+    comm_r: Option<CommR>,
     record: Record<'_>,
 ) -> Result<(), Failure> {
     let home = tools.home(sector);
@@ -347,7 +348,7 @@ fn clean_given_up(
     }
     for root in &tools.storage {
         tools.roots.check(root.path())?;
-        discard_unfinished_copy(root, sector.id, because, record)?;
+        discard_copy(root, sector.id, comm_r, because, record)?;
     }
     Ok(())
 }

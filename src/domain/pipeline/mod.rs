@@ -184,7 +184,8 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
         },
         Event::PreCommitRefused { failure } => match &sector.stage {
             Stage::PreCommitting { .. } => {
-                sector.stage = clean_up_behind(GiveUp::Chain { failure: failure.clone() });
+                let because = GiveUp::Chain { failure: failure.clone() };
+                sector.stage = clean_up_behind(&sector.stage, because);
                 Ok(())
             }
             Stage::Ticket

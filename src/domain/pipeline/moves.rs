@@ -94,7 +94,9 @@ pub(super) fn succeeded(
                 Cleaning::Sealed { sealed } => {
                     Stage::Finished { sealed: sealed.clone(), proven: at, fault: None }
                 }
-                Cleaning::GivenUp { because } => Stage::GivenUp { because: because.clone() },
+                Cleaning::GivenUp { because, comm_r: _ } => {
+                    Stage::GivenUp { because: because.clone() }
+                }
             };
         }
         (
@@ -281,12 +283,14 @@ pub(super) fn give_up_if_asked(sector: &mut Sector) {
         return;
     }
     if let Some(because) = sector.giving_up.take() {
-        sector.stage = clean_up_behind(because);
+        sector.stage = clean_up_behind(&sector.stage, because);
     }
 }
 
-pub(super) fn clean_up_behind(because: GiveUp) -> Stage {
-    Stage::P6 { cleaning: Cleaning::GivenUp { because }, work: Work::fresh() }
+/// Whatever there is of a sector at this stage.
+pub(super) fn clean_up_behind(stage: &Stage, because: GiveUp) -> Stage {
+    let comm_r = stage.replica().map(|replica| replica.commitments.comm_r);
+    Stage::P6 { cleaning: Cleaning::GivenUp { because, comm_r }, work: Work::fresh() }
 }
 
 /// P6 follows when the proof is on chain and the copy in storage, whichever comes last.

@@ -164,6 +164,19 @@ const TO_PROVING: &str =
 const TO_P6: &str = "ticket, start P1, ok P1, start P2, ok P2, precommitted, seed, start P3, \
                      ok P3, start P4, ok P4, committed, start P5, ok P5";
 
+#[test]
+fn what_is_given_up_is_known_by_its_comm_r_once_there_is_one() {
+    let known_by = |history: &str| match after(history).stage {
+        Stage::P6 { cleaning: Cleaning::GivenUp { comm_r, .. }, .. } => comm_r,
+        other => panic!("{history}: {other:?}"),
+    };
+    let comm_r = after(TO_PROVING).stage.replica().map(|replica| replica.commitments.comm_r);
+    assert!(comm_r.is_some());
+    assert_eq!(known_by(&format!("{TO_P2}, abort")), None);
+    assert_eq!(known_by(&format!("{TO_PROVING}, abort")), comm_r);
+    assert_eq!(known_by(&format!("{TO_PROVING}, start P5, ok P5, abort")), comm_r);
+}
+
 /// How to get there; what is legal there and where it leads. All else is illegal.
 struct Row {
     history: String,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::ids::SectorNumber;
 use crate::domain::layout::Scratch;
 use crate::domain::phase::Phase;
+use crate::domain::planted::{Bug, planted};
 use crate::domain::sector::Sector;
 use crate::domain::units::ByteSize;
 
@@ -16,8 +17,8 @@ pub const REPLICA: &str = "replica";
 pub const VANILLA: &str = "vanilla";
 /// The synthetic proofs: what stands for the layers, made and checked.
 pub const ANSWERS: &str = "answers";
-/// A copy that is not whole: it lies in storage, and belongs to a sector that was given up.
-pub const PARTIAL_COPY: &str = "partial copy";
+/// What lies in storage, whole or not, of a sector that was given up.
+pub const COPY: &str = "copy";
 
 /// The copy in storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,8 @@ impl Disk {
         self.0.values().filter(|files| files.copied != Copied::No).count()
     }
 
-    /// An attempt that left something in storage drops it before it looks for room.
+    /// A copy that met a full disk takes back what it has written; one that is made anew replaces what
+    /// was left of it.
     pub fn drop_what_is_unfinished(&mut self, number: SectorNumber) {
         let files = self.of(number);
         if files.copied == Copied::Partly {
@@ -100,8 +102,9 @@ impl Disk {
     /// What P6 has to delete, the next one first.
     pub fn to_delete(&self, number: SectorNumber, given_up: bool) -> Option<&'static str> {
         let files = self.0.get(&number)?;
-        let partial = given_up && files.copied == Copied::Partly;
-        files.scratch.first().copied().or_else(|| partial.then_some(PARTIAL_COPY))
+        let copy = given_up && files.copied != Copied::No;
+        let copy = copy && !planted(Bug::LeavesTheCopy);
+        files.scratch.first().copied().or_else(|| copy.then_some(COPY))
     }
 
     /// Deletes. I4: only what is proven to lie in storage, or belongs to a sector that was given
@@ -123,7 +126,10 @@ impl Disk {
         ensure(known.running.iter().all(|phase| *phase == Phase::P6), "I4", || {
             format!("sector {number}: {file} deleted under {:?}", known.running)
         })?;
-        if file == PARTIAL_COPY {
+        if file == COPY {
+            ensure(!known.committed, "I4", || {
+                format!("sector {number} is on chain, and its stored copy is deleted")
+            })?;
             files.copied = Copied::No;
         } else {
             files.scratch.remove(file);
@@ -188,6 +194,9 @@ impl Disk {
         })?;
         ensure(given_up || (files.proven && files.copied == Copied::Whole), "I4", || {
             format!("sector {number} is finished without a proven copy: {files:?}")
+        })?;
+        ensure(!given_up || files.copied == Copied::No, "I9", || {
+            format!("sector {number} is given up and leaves its copy in storage: {files:?}")
         })
     }
 }

@@ -36,7 +36,7 @@ pub struct Known {
     ticket: bool,
     pre_committed: bool,
     seed: bool,
-    committed: bool,
+    pub committed: bool,
 }
 
 #[derive(Debug, Default)]

@@ -70,7 +70,8 @@ pub async fn act(
             let abort = |(sector, _)| Command::Abort { sector };
             let (aborted, refused) = carry_out(&state, &by, &wish, abort).await?;
             let done = plural(aborted, "sector is", "sectors are");
-            let gone = "what they have on scratch is deleted, which cannot be undone";
+            let gone =
+                "what they have on scratch and in storage is deleted, which cannot be undone";
             format!("{done} given up: {gone}{}.", refused_words(&refused, "aborted"))
         }
         Act::Verify => {
@@ -239,8 +240,8 @@ fn question(state: &WebState, wish: &Wish) -> Answer {
     let mut paths = Vec::new();
     for number in numbers.iter().take(NAMED) {
         if let Some(sector) = state.reader.sector(*number)? {
-            let scratch = (state.paths)(&sector).scratch;
-            paths.extend(scratch.iter().map(|path| path.display().to_string()));
+            let deletes = (state.paths)(&sector).all();
+            paths.extend(deletes.iter().map(|path| path.display().to_string()));
         }
     }
     let question = Question {

@@ -104,6 +104,29 @@ fn an_abort_of_many_asks_first_and_names_what_it_deletes() {
 }
 
 #[test]
+fn an_abort_names_the_finished_copy_that_it_deletes() {
+    let mut site = site();
+    site.copied(5);
+    let page = site.get("/sectors/5").html();
+    let asked: String = page.select(&Selector::parse("#abort-5").unwrap()).map(said).collect();
+    for part in [
+        "/sealer/sealed/s-t01000-5",
+        "/mnt/store-1/sealed/s-t01000-5",
+        "/mnt/store-1/cache/s-t01000-5",
+        "its finished copy in /mnt/store-1 too",
+        "does not have its proof",
+    ] {
+        assert!(asked.contains(part), "{part} in {asked}");
+    }
+    let of_many = site.press("/bulk", "action=abort&which=picked&pick=5&back=/sectors");
+    let text = said(of_many.html().root_element());
+    assert!(text.contains("/mnt/store-1/sealed/s-t01000-5"), "{text}");
+    let uncopied = site.get("/sectors/3").html();
+    let asked: String = uncopied.select(&Selector::parse("#abort-3").unwrap()).map(said).collect();
+    assert!(!asked.is_empty() && !asked.contains("copy"), "{asked}");
+}
+
+#[test]
 fn what_makes_no_sense_is_answered_and_not_sent() {
     let site = site();
     let many: String = (0..1_001).map(|number| format!("&pick={number}")).collect();

@@ -258,6 +258,12 @@ impl Site {
         }
     }
 
+    /// Drives a sector to where its copy is made, and its proof is not.
+    pub fn copied(&mut self, number: u64) -> &mut Self {
+        self.before(number, Phase::P4).start(number, Phase::P5);
+        self.later(540).succeeds(number, Output::P5 { stored: stored() })
+    }
+
     pub fn finished(&mut self, number: u64) -> &mut Self {
         self.before(number, Phase::P6).through(number, Phase::P6)
     }
