@@ -1,6 +1,7 @@
 //! The configuration read again while the box runs. What can be changed is put into effect, the
 //! rest is named; a file that is broken changes nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -16,7 +17,7 @@ use crate::scheduler::core::Limits;
 use crate::scheduler::run::Clock;
 use crate::storage::rate::RateLimit;
 use crate::storage::room::StorageRoom;
-use crate::tls::{Tls, TlsError};
+use crate::tls::{self, Tls, TlsError};
 
 /// What of a configuration the scheduler goes by, and can be told anew.
 pub fn limits(config: &Config) -> Limits {
@@ -109,6 +110,7 @@ impl Reload {
         self.parts.handle.command(adopt, by).await?;
         if let Some((tls, renewed)) = renewed {
             tls.adopt(renewed);
+            leave_certificate(tls, &config.data_dir);
         }
         self.parts.copy_limit.change(config.copy_limit_bytes_per_sec);
         self.parts.room.change(&config.storage);
@@ -123,6 +125,19 @@ impl Reload {
         let needs_restart = changes.needs_restart.clone();
         self.loaded.send_replace(Loaded { config: Arc::new(config), at, needs_restart });
         Ok(Reloaded { file, changes })
+    }
+}
+
+/// Leaves the certificate in use for the commands beside the box. Without it they still have the one
+/// that the configuration names.
+pub fn leave_certificate(tls: &Tls, data_dir: &Path) {
+    if let Err(error) = tls.leave_certificate(data_dir) {
+        let path = tls::in_use(data_dir);
+        tracing::warn!(
+            "{} cannot be written: {error}; until it can, commands on this machine may not \
+             recognise the box after its certificate is renewed",
+            path.display()
+        );
     }
 }
 

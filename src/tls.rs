@@ -1,6 +1,7 @@
 //! HTTPS, where the configuration names a certificate and its key.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -11,6 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig, version};
 
 use crate::config::TlsFiles;
+use crate::durable::write_atomic;
 
 /// A certificate with its chain and a key is shorter; another file given by mistake may be longer.
 const LONGEST: u64 = 1 << 20;
@@ -41,11 +43,22 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Tls {
     files: TlsFiles,
-    now: Arc<RwLock<Arc<ServerConfig>>>,
+    now: Arc<RwLock<Renewed>>,
 }
 
 /// Read and checked, and not in effect yet.
-pub struct Renewed(Arc<ServerConfig>);
+#[derive(Clone)]
+pub struct Renewed {
+    config: Arc<ServerConfig>,
+    /// The certificates alone, in PEM.
+    certificates: Arc<[u8]>,
+}
+
+/// Where the box leaves the certificate that it has in use, for commands beside it: the file that
+/// the configuration names may have been renewed since.
+pub fn in_use(data_dir: &Path) -> PathBuf {
+    data_dir.join("cli.pem")
+}
 
 impl Tls {
     /// # Errors
@@ -59,21 +72,34 @@ impl Tls {
     /// # Errors
     /// As [`Self::open`].
     pub fn read_again(&self) -> Result<Renewed, TlsError> {
-        read(&self.files).map(Renewed)
+        read(&self.files)
     }
 
     /// From the next connection on.
-    pub fn adopt(&self, Renewed(config): Renewed) {
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = config;
+    pub fn adopt(&self, renewed: Renewed) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
+    /// Leaves the certificate in use where commands beside the box look for it ([`in_use`]).
+    ///
+    /// # Errors
+    /// If that cannot be written. Then the commands go by the file that the configuration names.
+    pub fn leave_certificate(&self, data_dir: &Path) -> io::Result<()> {
+        write_atomic(&in_use(data_dir), &self.now().certificates)
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
-        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner)).into()
+        self.now().config.into()
+    }
+
+    fn now(&self) -> Renewed {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = certificates(&files.cert)?;
+fn read(files: &TlsFiles) -> Result<Renewed, TlsError> {
+    let text = bytes("tls_cert", &files.cert)?;
+    let chain = certificates(&files.cert, &text)?;
     let key = private_key(&files.key)?;
     let mismatched = |source| TlsError::Mismatched { files: files.clone(), source };
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -82,18 +108,32 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(mismatched)?;
-    Ok(Arc::new(config))
+    Ok(Renewed { config: Arc::new(config), certificates: certificates_alone(&text).into() })
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = bytes("tls_cert", path)?;
+/// The file may hold the key, too, which has no business anywhere else.
+fn certificates_alone(text: &[u8]) -> Vec<u8> {
+    let (begin, end) = (b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----");
+    let (mut alone, mut inside) = (Vec::new(), false);
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        inside |= line.trim_ascii() == begin;
+        if inside {
+            alone.extend_from_slice(line.trim_ascii());
+            alone.push(b'\n');
+        }
+        inside &= line.trim_ascii() != end;
+    }
+    alone
+}
+
+fn certificates(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let senseless = |why: String| TlsError::Senseless {
         key: "tls_cert",
         path: path.into(),
         wanted: "certificate",
         why,
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
     let chain = chain.map_err(|error| senseless(error.to_string()))?;
     if chain.is_empty() { Err(senseless("there is none in it".to_owned())) } else { Ok(chain) }
 }
@@ -116,4 +156,20 @@ fn bytes(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
         return Err(unreadable(std::io::Error::other("longer than 1 MiB")));
     }
     fs::read(path).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_for_the_commands_is_every_certificate_and_no_key() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let both = format!("a word before\r\n{key}{}{key}{pem}", pem.replace('\n', "\r\n"));
+        let alone = certificates_alone(both.as_bytes());
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&alone).collect();
+        assert_eq!(chain.unwrap(), [made.cert.der().clone(), made.cert.der().clone()]);
+        assert!(!String::from_utf8(alone).unwrap().contains("KEY"));
+    }
 }

@@ -194,8 +194,11 @@ fn a_certificate_is_checked_at_the_start_used_and_read_again() {
     assert!(cookie.starts_with("__Host-sealbox_") && cookie.ends_with("; Secure"), "{cookie}");
     assert!(raw(port, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").is_none(), "no plain HTTP");
     lab.json(&["sectors"]);
+    let left = fs::read_to_string(lab.path("sealbox-data/cli.pem")).unwrap();
+    assert_eq!(left.trim(), cert.replace("\r\n", "\n").trim());
     assert!(next.get(format!("{url}/login")).call().is_err());
     fs::write(lab.path("cert.pem"), &next_cert).unwrap();
+    lab.json(&["sectors"]);
     lab.signal("-HUP");
     lab.wait("the refusal", |lab| lab.messages().contains("does not belong to"));
     assert!(
@@ -203,6 +206,12 @@ fn a_certificate_is_checked_at_the_start_used_and_read_again() {
         "a bad pair changes nothing"
     );
     fs::write(lab.path("key.pem"), &next_key).unwrap();
-    lab.signal("-HUP");
+    // The box shows the old certificate to who asks it to take the new one.
+    lab.json(&["reload"]);
     lab.wait("the new certificate", |_| next.get(format!("{url}/login")).call().is_ok());
+    lab.json(&["sectors"]);
+    let left = fs::read_to_string(lab.path("sealbox-data/cli.pem")).unwrap();
+    assert_eq!(left.trim(), next_cert.replace("\r\n", "\n").trim());
+    fs::remove_file(lab.path("sealbox-data/cli.pem")).unwrap();
+    lab.json(&["sectors"]);
 }

@@ -160,6 +160,9 @@ async fn run_box(
     telling.abort();
     // Not before the data directory is held.
     access.leave_local_secret()?;
+    if let Some(tls) = &front.tls {
+        reload::leave_certificate(tls, &config.data_dir);
+    }
     for line in &recovered.report {
         tracing::warn!("{line}");
     }

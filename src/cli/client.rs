@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::http::Response;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, RequestBuilder};
 
 use super::{Exit, Refusal};
@@ -26,9 +26,10 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 pub struct Papers {
     /// Who asks.
     pub token: Option<String>,
-    /// The box's own certificate, where its configuration is at hand; else it has to be one that
+    /// Where the box's own certificates are, where its configuration is at hand: any of them will do,
+    /// and one that cannot be read is passed over for another. None named: it has to be one that
     /// the world trusts.
-    pub certificate: Option<PathBuf>,
+    pub certificates: Vec<PathBuf>,
 }
 
 /// Asks one box.
@@ -69,7 +70,7 @@ impl Client {
             .user_agent(concat!("sealbox/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_global(Some(ANSWER_LIMIT))
-            .tls_config(tls(papers.certificate.as_deref())?)
+            .tls_config(tls(&papers.certificates)?)
             .build();
         let token = papers.token.map(|token| token.trim().to_owned());
         Ok(Self { agent: config.into(), base: base.to_owned(), token })
@@ -199,9 +200,29 @@ impl Client {
     }
 }
 
-/// Whom to believe that it is the box: who has its very certificate; else whom the world believes.
-fn tls(certificate: Option<&Path>) -> Result<TlsConfig, Refusal> {
-    let Some(path) = certificate else { return Ok(TlsConfig::default()) };
+/// Whom to believe that it is the box: who has one of its very certificates; if none is named, whom
+/// the world believes.
+fn tls(named: &[PathBuf]) -> Result<TlsConfig, Refusal> {
+    if named.is_empty() {
+        return Ok(TlsConfig::default());
+    }
+    let (mut trusted, mut refused) = (Vec::new(), None);
+    for path in named {
+        match certificates(path) {
+            Ok(certificates) => trusted.extend(certificates),
+            Err(refusal) => refused = Some(refusal),
+        }
+    }
+    match refused {
+        Some(refusal) if trusted.is_empty() => Err(refusal),
+        Some(_) | None => {
+            let roots = RootCerts::new_with_certs(&trusted);
+            Ok(TlsConfig::builder().root_certs(roots).build())
+        }
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Refusal> {
     let unread = |why: String| {
         Refusal::new(
             Exit::Usage,
@@ -217,10 +238,10 @@ fn tls(certificate: Option<&Path>) -> Result<TlsConfig, Refusal> {
         })
         .collect();
     if certificates.is_empty() {
-        return Err(unread("there is none in it".to_owned()));
+        Err(unread("there is none in it".to_owned()))
+    } else {
+        Ok(certificates)
     }
-    let roots = RootCerts::new_with_certs(&certificates);
-    Ok(TlsConfig::builder().root_certs(roots).build())
 }
 
 /// The box's own words (RFC 9457, with `mend` added, and `problems` where a configuration is wrong).

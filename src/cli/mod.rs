@@ -26,6 +26,7 @@ use crate::access::local_secret;
 use crate::config::{Config, ConfigErrors, Origin, TOKEN_VARIABLE};
 use crate::domain::porep::SealKind;
 use crate::domain::units::Seq;
+use crate::tls::in_use;
 use crate::worker::apart;
 
 pub use args::{Cli, Command, DataDir, JournalCommand, ParamsOrder, Request, TokenCommand};
@@ -139,12 +140,15 @@ fn client_of(cli: &Cli) -> Result<client::Client, Refusal> {
     let given = || std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
     let token = cli.token.clone().or_else(given);
     if let Some(url) = &cli.url {
-        return client::Client::new(url, client::Papers { token, certificate: None });
+        return client::Client::new(url, client::Papers { token, certificates: Vec::new() });
     }
     let config = load_config(cli)?;
     let token = token.or_else(|| std::fs::read_to_string(local_secret(&config.data_dir)).ok());
-    let certificate = config.tls.as_ref().map(|files| files.cert.clone());
-    client::Client::new(&config.url(), client::Papers { token, certificate })
+    // What it was renewed to counts from the next reload on; until then the box shows the one before.
+    let certificates = config.tls.iter();
+    let certificates = certificates.flat_map(|tls| [in_use(&config.data_dir), tls.cert.clone()]);
+    let papers = client::Papers { token, certificates: certificates.collect() };
+    client::Client::new(&config.url(), papers)
 }
 
 /// A good answer, for programs and for people.
