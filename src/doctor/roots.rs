@@ -8,7 +8,8 @@ use super::{Check, Verdict, needs};
 use crate::config::{Config, RootConfig};
 use crate::domain::failure::Failure;
 use crate::domain::units::ByteSize;
-use crate::storage::disk::{DiskUsage, try_writing, usage};
+use crate::storage::disk::{DiskUsage, usage};
+use crate::storage::writable::try_writing;
 use crate::within::{ANSWER_LIMIT, hung, within};
 
 /// Less than this free where journal and database lie is trouble soon.

@@ -17,3 +17,4 @@ pub mod shrink;
 #[cfg(test)]
 mod testing;
 pub mod transfer;
+pub mod writable;

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::ensure_dir_writable;
 use super::identity::{
     Id, Owner, Role, RootIdentity, first_entry, not_mounted, swapped, unclaimed,
 };
+use super::writable::ensure_dir_writable;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::ActorId;
 use crate::domain::layout::{Scratch, StorageRoot};
