@@ -13,8 +13,8 @@ use super::error::StoreError;
 #[cfg(test)]
 use super::faults::Faults;
 use super::owner::{Batch, Trouble};
-use super::reader::{Following, Shared};
 use super::recover::Found;
+use super::shared::{Following, Shared};
 use super::tables::Meta;
 use crate::domain::units::Seq;
 use crate::failpoint::die_at;

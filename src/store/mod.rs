@@ -33,6 +33,7 @@ mod reader;
 mod record;
 mod recover;
 mod scan;
+mod shared;
 mod state;
 mod tables;
 mod tail;
@@ -68,7 +69,7 @@ use follower::{Follower, Work};
 use ground::Ground;
 use journal::Journal;
 use owner::{Answer, Owner, Queued, Request, Trouble};
-use reader::Shared;
+use shared::Shared;
 
 /// Commits that may be under way at once: far more than the one writer ever has.
 const QUEUE: usize = 4096;
