@@ -1,19 +1,5 @@
-//! Campaigns: a box at work is killed, loses its power, runs out of disk, at random moments and
-//! many times over, and nothing that it acknowledged may be lost. Each takes minutes, and one
-//! command:
-//!
-//! ```text
-//! cargo test --release --test campaigns -- --ignored --nocapture kill
-//! cargo test --release --test campaigns -- --ignored --nocapture power_cuts_on_ext4
-//! cargo test --release --test campaigns -- --ignored --nocapture power_cuts_on_xfs
-//! cargo test --release --test campaigns -- --ignored --nocapture full_disk
-//! ```
-//!
-//! `CAMPAIGN_CYCLES` says how often, `CAMPAIGN_SEED` which moments: a run prints its seed. The
-//! moments are the machine's as well, so a seed makes a failure likely again, not certain. Sleeps
-//! here are the random moments themselves; nothing that is checked depends on their length.
-
-mod support;
+//! A box under a campaign: it is used as people and scripts use it, and all that it has answered is
+//! held against its history.
 
 use std::cell::Cell;
 use std::fs;
@@ -26,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Pid, Signal, kill_process};
 use sealbox::domain::layout::Scratch;
 use serde_json::{Value, json};
-use support::Lab;
-use support::ledger::{Ledger, Past};
-use support::mounts::{Disk, SmallDisk, lacking};
+
+use crate::support::ledger::{Ledger, Past};
+use crate::support::{self, Lab};
 
 /// Sectors under way beyond which nothing more is ordered.
 const ENOUGH_WORK: usize = 16;
@@ -39,169 +25,44 @@ const LAST_WORK: Duration = Duration::from_secs(600);
 /// Longer than any commit takes, unless the disk is full; then the answer is not waited for.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-#[test]
-#[ignore = "a campaign: minutes"]
-fn kill_at_random_moments_loses_nothing_acknowledged() {
-    let mut campaign = Campaign::new("kill -9", 300, Places::in_lab);
-    for _ in 0..campaign.cycles {
-        campaign.configure();
-        let wait = campaign.random.up_to(700);
-        campaign.live_until(|| sleep(wait));
-        campaign.check_what_is_on_disk();
-        campaign.restart();
-        campaign.check_history();
-        campaign.lab.kill();
-    }
-    campaign.finish(&[SIMULATED]);
-}
-
-#[test]
-#[ignore = "a campaign: minutes; root"]
-fn power_cuts_on_ext4_lose_nothing_acknowledged() {
-    power_cuts("ext4");
-}
-
-#[test]
-#[ignore = "a campaign: minutes; root"]
-fn power_cuts_on_xfs_lose_nothing_acknowledged() {
-    power_cuts("xfs");
-}
-
-fn power_cuts(kind: &str) {
-    let mkfs = format!("mkfs.{kind}");
-    if let Some(why) = lacking(&["losetup", "mount", "perl", &mkfs]) {
-        println!("power cuts on {kind}: skipped: {why}");
-        return;
-    }
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let disk = match Disk::make(kind, dir.path()) {
-        Ok(disk) => disk,
-        Err(why) => return println!("power cuts on {kind}: skipped: {why}"),
-    };
-    let name = format!("power cuts on {kind}");
-    let mut campaign = Campaign::new(&name, 50, |_| Places::below(&disk.mount));
-    let (mut really_lost, mut rebuilt) = (0, 0);
-    for cycle in 0..campaign.cycles {
-        campaign.configure();
-        let witness = disk.mount.join(format!("witness-{cycle}"));
-        let wait = campaign.random.up_to(1_500);
-        let mount = disk.mount.clone();
-        let no_more_answers = Arc::clone(&campaign.no_more_answers);
-        campaign.live_until(|| {
-            sleep(wait);
-            // Not synced: a cut that does not lose this one proves nothing.
-            fs::write(&witness, [7; 10_000]).expect("the witness");
-            // Where the power is gone nobody answers. Here the process lives on for a moment, and an
-            // fsync that the shutdown meets half-way may succeed for nothing.
-            no_more_answers.store(true, Ordering::SeqCst);
-            Disk::cut(&mount);
-        });
-        disk.come_back();
-        really_lost += u64::from(fs::read(&witness).unwrap_or_default() != [7; 10_000]);
-        forget_the_boot(&campaign.places.data);
-        campaign.check_what_is_on_disk();
-        campaign.restart();
-        rebuilt += u64::from(campaign.lab.messages().contains("the machine stopped"));
-        campaign.check_history();
-        campaign.lab.kill();
-    }
-    let late = campaign.late_answers.get();
-    println!("{name}: {late} answers came after the cut, and do not count");
-    println!("{name}: {really_lost} cuts lost the unsynced witness, {rebuilt} states made again");
-    assert_eq!(really_lost, campaign.cycles, "a cut that loses nothing proves nothing");
-    campaign.finish(&[SIMULATED]);
-}
-
-#[test]
-#[ignore = "a campaign: minutes; root"]
-fn full_disk_again_and_again_loses_nothing_acknowledged() {
-    if let Some(why) = lacking(&["mount", "umount"]) {
-        println!("full disk: skipped: {why}");
-        return;
-    }
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let disk = |name: &str, mib| SmallDisk::make(&dir.path().join(name), mib);
-    let disks = match (disk("data", 64), disk("scratch", 8), disk("storage", 16)) {
-        (Ok(data), Ok(scratch), Ok(storage)) => [data, scratch, storage],
-        (data, scratch, storage) => {
-            let why = [data.err(), scratch.err(), storage.err()];
-            return println!("full disk: skipped: {why:?}");
-        }
-    };
-    let [data, scratch, storage] = [0, 1, 2].map(|nth: usize| disks[nth].mount.clone());
-    let mut campaign = Campaign::new("full disk", 20, |_| Places { data, scratch, storage });
-    let mut stood_still = 0;
-    for round in 0..campaign.cycles {
-        campaign.configure();
-        let disk = &disks[(round % 3) as usize];
-        let (before, full) = (campaign.random.up_to(500), campaign.random.up_to(1_500));
-        campaign.live_until(|| {
-            sleep(before);
-            disk.fill();
-            sleep(full);
-        });
-        stood_still += u64::from(campaign.lab.messages().contains("all work waits"));
-        campaign.check_what_is_on_disk();
-        disk.free();
-        campaign.restart();
-        campaign.check_history();
-        campaign.work_for_a_moment();
-        campaign.lab.kill();
-    }
-    println!("full disk: {stood_still} times the box stood still because its journal was full");
-    assert!(stood_still > 0, "a disk that is never full proves nothing");
-    campaign.finish(&[SIMULATED, "no space left on ", "no storage has room for the copy"]);
-}
-
-/// What a failure that the configuration asked for says.
-const SIMULATED: &str = "simulated ";
-
-/// What a reboot looks like to a box: the state was open in another boot.
-fn forget_the_boot(data: &Path) {
-    let mark = data.join("state.mark");
-    let Ok(bytes) = fs::read(&mark) else { return };
-    let mut written: Value = serde_json::from_slice(&bytes).expect("the mark is whole");
-    written["boot_id"] = "the boot before".into();
-    fs::write(&mark, written.to_string()).expect("the mark");
-}
-
-struct Places {
-    data: PathBuf,
-    scratch: PathBuf,
-    storage: PathBuf,
+/// Where the box has its directories.
+pub struct Places {
+    pub data: PathBuf,
+    pub scratch: PathBuf,
+    pub storage: PathBuf,
 }
 
 impl Places {
-    fn in_lab(lab: &Lab) -> Self {
+    pub fn in_lab(lab: &Lab) -> Self {
         Self::below(lab.dir.path())
     }
 
-    fn below(dir: &Path) -> Self {
+    pub fn below(dir: &Path) -> Self {
         let [data, scratch, storage] = ["data", "scratch", "storage"].map(|name| dir.join(name));
         Self { data, scratch, storage }
     }
 }
 
 /// A box, what it acknowledged, and the next random moment.
-struct Campaign {
+pub struct Campaign {
     name: String,
-    cycles: u64,
-    lab: Lab,
-    places: Places,
-    random: Random,
+    pub cycles: u64,
+    pub lab: Lab,
+    pub places: Places,
+    pub random: Random,
     ledger: Ledger,
     agent: ureq::Agent,
     unfinished: Vec<u64>,
     next_number: u64,
     ordered: u64,
     /// Answers that come from now on could not have come.
-    no_more_answers: Arc<AtomicBool>,
-    late_answers: Cell<u64>,
+    pub no_more_answers: Arc<AtomicBool>,
+    pub late_answers: Cell<u64>,
     begun: Instant,
 }
 
 impl Campaign {
-    fn new(name: &str, cycles: u64, places: impl FnOnce(&Lab) -> Places) -> Self {
+    pub fn new(name: &str, cycles: u64, places: impl FnOnce(&Lab) -> Places) -> Self {
         let number = |key: &str| std::env::var(key).ok().and_then(|text| text.parse().ok());
         let cycles = number("CAMPAIGN_CYCLES").unwrap_or(cycles);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -227,7 +88,7 @@ impl Campaign {
     }
 
     /// Phases of other lengths each time, and now and then one that fails.
-    fn configure(&mut self) {
+    pub fn configure(&mut self) {
         let Places { data, scratch, storage } = &self.places;
         let mut text = format!(
             "auto_pledge = 0\ndata_dir = {data:?}\nscratch = {scratch:?}\n\
@@ -257,7 +118,7 @@ impl Campaign {
 
     /// Starts the box and uses it until the disaster, which picks its own moment, is over and the
     /// process is dead. That may be before it answers for the first time.
-    fn live_until(&mut self, disaster: impl FnOnce() + Send) {
+    pub fn live_until(&mut self, disaster: impl FnOnce() + Send) {
         self.no_more_answers.store(false, Ordering::SeqCst);
         self.lab.launch(&[]);
         let pid = i32::try_from(self.lab.pid()).ok().and_then(Pid::from_raw).expect("a process");
@@ -273,7 +134,7 @@ impl Campaign {
         self.lab.kill();
     }
 
-    fn work_for_a_moment(&mut self) {
+    pub fn work_for_a_moment(&mut self) {
         let begun = Instant::now();
         let wait = self.random.up_to(500);
         while begun.elapsed() < wait {
@@ -353,20 +214,20 @@ impl Campaign {
     }
 
     /// The files are as the history has it, while no box runs.
-    fn check_what_is_on_disk(&self) {
+    pub fn check_what_is_on_disk(&self) {
         let past = Past::read(&self.places.data);
         let missing = past.missing(&Scratch::new(&self.places.scratch));
         assert!(missing.is_empty(), "{}: {missing:#?}", self.name);
     }
 
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.no_more_answers.store(false, Ordering::SeqCst);
         self.lab.launch(&[]);
         self.lab.wait_until_it_answers();
     }
 
     /// What was acknowledged is in the history, and the box shows every sector that is there.
-    fn check_history(&mut self) {
+    pub fn check_history(&mut self) {
         let past = Past::read(&self.places.data);
         let lost = self.ledger.lost(&past);
         assert!(lost.is_empty(), "{}: LOST: {lost:#?}", self.name);
@@ -395,7 +256,7 @@ impl Campaign {
 
     /// Lets the box finish everything, stops it, and looks at it all once more. `expected` is what
     /// failures may say.
-    fn finish(mut self, expected: &[&str]) {
+    pub fn finish(mut self, expected: &[&str]) {
         self.restart();
         self.intake(false);
         let begun = Instant::now();
@@ -449,7 +310,7 @@ fn bugs_in_logs(dir: &Path) -> Vec<String> {
 }
 
 /// splitmix64: a seed gives the same numbers everywhere.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -464,7 +325,7 @@ impl Random {
         self.next() % limit
     }
 
-    fn up_to(&mut self, ms: u64) -> Duration {
+    pub fn up_to(&mut self, ms: u64) -> Duration {
         Duration::from_micros(self.below(ms * 1_000))
     }
 }
