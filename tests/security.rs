@@ -214,4 +214,8 @@ fn a_certificate_is_checked_at_the_start_used_and_read_again() {
     assert_eq!(left.trim(), next_cert.replace("\r\n", "\n").trim());
     fs::remove_file(lab.path("sealbox-data/cli.pem")).unwrap();
     lab.json(&["sectors"]);
+    // With nothing to know the box by: a stranger could have its port.
+    fs::write(lab.path("cert.pem"), &cert).unwrap();
+    let unknown = text(&lab.cli(&["sectors"]).stderr);
+    assert!(unknown.contains("does not prove who it is"), "{unknown}");
 }

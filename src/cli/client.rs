@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio_rustls::rustls;
 use ureq::http::Response;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, RequestBuilder};
@@ -147,12 +148,8 @@ impl Client {
                 format!("`{base}` is not an address: {error}"),
                 "expected an address as in `http://127.0.0.1:3456`",
             ),
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => Refusal::new(
-                Exit::Failed,
-                format!("the box at {base} does not prove who it is: {error}"),
-                "ask it by a name that its certificate is for: the first of `[web] hosts`, or that \
-                 of `--url`",
-            ),
+            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => self.unproven(error),
+            ureq::Error::Io(io) if is_about_tls(io) => self.unproven(error),
             ureq::Error::Protocol(_) => Refusal::new(
                 Exit::NotRunning,
                 format!("what answers at {base} is no sealbox ({error})"),
@@ -165,6 +162,15 @@ impl Client {
                  again",
             ),
         }
+    }
+
+    fn unproven(&self, error: &ureq::Error) -> Refusal {
+        Refusal::new(
+            Exit::Failed,
+            format!("the box at {} does not prove who it is: {error}", self.base),
+            "ask it by a name that its certificate is for: the first of `[web] hosts`, or that of \
+             `--url`",
+        )
     }
 
     /// All pages of a list in one: `{"<rows>": […]}`. `cursor` is the query's name for `next`.
@@ -198,6 +204,11 @@ impl Client {
             next = Some(following);
         }
     }
+}
+
+/// What goes wrong while the certificate is looked at comes as an error of the connection.
+fn is_about_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inside| inside.is::<rustls::Error>())
 }
 
 /// Whom to believe that it is the box: who has one of its very certificates; if none is named, whom
