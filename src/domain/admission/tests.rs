@@ -10,7 +10,8 @@ use crate::domain::ids::{ActorId, Bytes32, CommD, CommR};
 use crate::domain::needs::{Machine, Needs};
 use crate::domain::order::BoxState;
 use crate::domain::pipeline::{Stamp, fold};
-use crate::domain::sector::{Commitments, Data, PreCommit, Seed, Ticket};
+use crate::domain::porep::SealKind;
+use crate::domain::sector::{Commitments, Data, PreCommit, Sector, Seed, Ticket};
 use crate::domain::units::{ByteSize, Epoch, Seq};
 
 const NOW: Timestamp = Timestamp(1_000_000);
