@@ -221,7 +221,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.sectors += other.sectors;
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
@@ -268,6 +268,14 @@ impl Throughput {
         let mut rest = Amount::default();
         minutes.for_each(|(_, one)| rest.add(*one));
         Some((Timestamp(first * MINUTE_MS), rest))
+    }
+
+    /// In an hour, by its number since 1970, as far as it is remembered.
+    pub fn hour(&self, hour: u64) -> Amount {
+        let mut sum = Amount::default();
+        let minutes = self.minutes.range(hour * 60..(hour + 1) * 60);
+        minutes.for_each(|(_, one)| sum.add(*one));
+        sum
     }
 
     /// As [`Throughput::last`], since midnight UTC.

@@ -43,6 +43,23 @@ impl Timestamp {
     }
 }
 
+/// A time that nobody knows exactly, in words: `~ 25 minutes`, `~ 5 hours`, `~ 6 days`.
+pub fn roughly(duration: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    const YEAR: u64 = 365 * DAY;
+    // Of each from two on, so that what is cut off matters little.
+    let (unit, name) = match duration.as_secs() {
+        0..120 => return "~ 1 minute".to_owned(),
+        seconds if seconds < 2 * HOUR => (MINUTE, "minutes"),
+        seconds if seconds < 2 * DAY => (HOUR, "hours"),
+        seconds if seconds < 2 * YEAR => (DAY, "days"),
+        _ => (YEAR, "years"),
+    };
+    format!("~ {} {name}", duration.as_secs() / unit)
+}
+
 /// A chain epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -203,5 +220,12 @@ mod tests {
         assert_eq!(ByteSize(512).to_string(), "512 B");
         assert_eq!(ByteSize(34_359_738_368).to_string(), "32 GiB");
         assert_eq!(ByteSize(1_114_707_768).to_string(), "1.0 GiB");
+    }
+
+    #[test]
+    fn what_nobody_knows_exactly_is_said_in_one_unit() {
+        let said = |seconds| roughly(Duration::from_secs(seconds));
+        assert_eq!([7, 7_199, 7_200].map(said), ["~ 1 minute", "~ 119 minutes", "~ 2 hours"]);
+        assert_eq!([175_000, 63_072_000].map(said), ["~ 2 days", "~ 2 years"]);
     }
 }
