@@ -11,6 +11,7 @@ pub mod domain;
 pub mod durable;
 pub mod engine;
 pub mod failpoint;
+pub mod forecast;
 pub mod logs;
 pub mod metrics;
 pub mod notify;

@@ -170,7 +170,7 @@ fn the_history_shows_what_the_workers_did_and_how_the_machine_fared() {
     browser.wait("a failed bar", "document.querySelector('.gantt rect.failed')");
     browser.wait(
         "a sample is drawn",
-        "document.querySelectorAll('.chart.drawn canvas').length === 7 &&
+        "document.querySelectorAll('.chart.drawn canvas').length === 14 &&
         document.querySelector('#chart-memory b').innerText.includes('GiB')",
     );
     let leads = "document.querySelector('.gantt a rect.failed').closest('a').getAttribute('href')";
@@ -421,8 +421,10 @@ fn pictures_for_the_readme() {
             browser.go(&lab.url(page));
             browser.wait("live", "document.getElementById('connection').innerText === 'live'");
             if name == "history" {
-                browser
-                    .wait("drawn", "document.querySelectorAll('.chart.drawn canvas').length === 7");
+                browser.wait(
+                    "drawn",
+                    "document.querySelectorAll('.chart.drawn canvas').length === 14",
+                );
             }
             let name = if looks { format!("{name}-{scheme}-{width}") } else { name.to_owned() };
             browser.picture(&docs.join(format!("{name}.png")));

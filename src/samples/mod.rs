@@ -1,14 +1,16 @@
-//! How the box and its machine fared: a sample every 10 s for a day, one every 10 min for 60 days.
+//! How the box and its machine fared: a sample every 10 s for a day, one every 10 min for 60 days; and
+//! what was finished in each hour of those.
 //!
-//! They are for the page's charts and nothing else, so nothing waits for them: a disk that is full
+//! They are for charts and forecasts and nothing else, so nothing waits for them: a disk that is full
 //! or hangs costs samples.
 
+mod hours;
 mod ring;
 mod sources;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,11 +19,14 @@ use tokio::sync::watch;
 
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::porep::SealKind;
-use crate::domain::times::Step;
+#[cfg(test)]
+use crate::domain::times::Throughput;
+use crate::domain::times::{Amount, Step};
 use crate::domain::units::Timestamp;
 use crate::scheduler::Handle;
 use crate::scheduler::view::{DiskRole, DiskView};
-use ring::Ring;
+use hours::Hours;
+use ring::{Dated, Reach, Ring};
 use sources::Meter;
 
 const MINUTE: u64 = 60_000;
@@ -47,13 +52,12 @@ impl Grain {
         }
     }
 
-    /// How many there are at most.
-    fn slots(self) -> u64 {
-        let reach = match self {
+    fn reach(self) -> Reach {
+        let all = match self {
             Self::Fine => DAY,
             Self::Coarse => 60 * DAY,
         };
-        reach / self.every_ms()
+        Reach { every_ms: self.every_ms(), slots: all / self.every_ms() }
     }
 
     fn file(self) -> &'static str {
@@ -70,9 +74,11 @@ pub struct DiskFill {
     /// Of the path: see [`disk_key`].
     pub key: u32,
     pub used_mib: u32,
+    /// What sectors in flight may still add to it.
+    pub reserved_mib: u32,
 }
 
-/// What a phase usually takes, in seconds: lower quartile, median, upper quartile; zeros if unknown.
+/// What a phase usually takes, in milliseconds: lower quartile, median, upper quartile; zeros if unknown.
 pub type Took = [u32; 3];
 
 /// The box and its machine at a moment.
@@ -88,14 +94,18 @@ pub struct Sample {
     /// Of the scratch's device, in KiB a second.
     pub scratch_read_kib: u32,
     pub scratch_written_kib: u32,
-    /// What sectors in flight may still add to the scratch.
-    pub reserved_mib: u32,
     /// Finished in the hour before.
     pub hour_sectors: u32,
     pub hour_mib: u32,
     /// Of the box's own sector size.
     pub took: PerPhase<Took>,
     pub disks: Vec<DiskFill>,
+}
+
+impl Dated for Sample {
+    fn at(&self) -> Timestamp {
+        self.at
+    }
 }
 
 /// By this a sample names a disk, whatever the length of its path.
@@ -107,7 +117,13 @@ pub fn disk_key(path: &Path) -> u32 {
 
 /// The samples that there are.
 #[derive(Debug, Clone, Default)]
-pub struct Samples(Arc<Mutex<[VecDeque<Sample>; 2]>>);
+pub struct Samples(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    of: [VecDeque<Sample>; 2],
+    hours: Hours,
+}
 
 impl Samples {
     /// Takes them from now on, on a thread of its own that ends with the process.
@@ -127,10 +143,13 @@ impl Samples {
     }
 
     fn run(&self, dir: &Path, handle: &Handle, disks: &watch::Receiver<Vec<DiskView>>) {
-        let mut rings = Grain::ALL.map(|grain| Ring::open(&dir.join(grain.file()), grain));
+        let open = |grain: Grain| Ring::open(&dir.join(grain.file()), grain.reach());
+        let mut rings = Grain::ALL.map(open);
+        let mut hours = Ring::open(&dir.join("hours.ring"), hours::REACH);
         for (grain, ring) in Grain::ALL.into_iter().zip(&rings) {
             ring.read(now()).into_iter().for_each(|sample| self.keep(grain, sample));
         }
+        hours.read(now()).into_iter().for_each(|hour| self.lock().hours.keep(hour));
         let mut meters = Grain::ALL.map(|_| Meter::default());
         // The first look tells of no time, so it is no sample.
         for meter in &mut meters {
@@ -139,6 +158,8 @@ impl Samples {
         loop {
             thread::sleep(until_next(now()));
             let at = now();
+            let counted = self.lock().hours.count(&handle.view().throughput, at);
+            counted.iter().for_each(|hour| hours.write(hour));
             for ((grain, ring), meter) in Grain::ALL.into_iter().zip(&mut rings).zip(&mut meters) {
                 let newest = self.newest(grain);
                 let every = grain.every_ms();
@@ -153,27 +174,61 @@ impl Samples {
     }
 
     fn newest(&self, grain: Grain) -> Option<Timestamp> {
-        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        samples[grain as usize].back().map(|sample| sample.at)
+        self.lock().of[grain as usize].back().map(|sample| sample.at)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Nothing is done under the lock that could leave it half-changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a sample, and as many as the ring has slots.
     pub fn keep(&self, grain: Grain, sample: Sample) {
-        let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = &mut samples[grain as usize];
-        if kept.len() as u64 >= grain.slots() {
+        let kept = &mut self.lock().of[grain as usize];
+        if kept.len() as u64 >= grain.reach().slots {
             kept.pop_front();
         }
         kept.push_back(sample);
     }
 
-    /// At most so many of the time since, evenly: of what is left out nothing is told.
+    /// At most so many of the time since, evenly, the newest among them: of what is left out nothing is
+    /// told.
     pub fn since(&self, from: Timestamp, grain: Grain, most: usize) -> Vec<Sample> {
-        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = &samples[grain as usize];
+        let kept = &self.lock().of[grain as usize];
         let first = kept.partition_point(|sample| sample.at < from);
         let step = (kept.len() - first).div_ceil(most.max(1)).max(1);
-        kept.range(first..).step_by(step).cloned().collect()
+        let mut some: Vec<Sample> = kept.range(first..).rev().step_by(step).cloned().collect();
+        some.reverse();
+        some
+    }
+
+    /// What was used of a disk since then, in bytes, the oldest first.
+    pub fn used_since(&self, path: &Path, from: Timestamp) -> Vec<(Timestamp, u64)> {
+        let key = disk_key(path);
+        let kept = &self.lock().of[Grain::Coarse as usize];
+        let first = kept.partition_point(|sample| sample.at < from);
+        let used = |sample: &Sample| {
+            let fill = sample.disks.iter().find(|fill| fill.key == key)?;
+            Some((sample.at, u64::from(fill.used_mib) << 20))
+        };
+        kept.range(first..).filter_map(used).collect()
+    }
+
+    /// What was finished in each of the last so many hours, the one that goes on last, each with
+    /// its beginning.
+    pub fn hours(&self, count: u64, now: Timestamp) -> Vec<(Timestamp, Amount)> {
+        self.lock().hours.last(count, now)
+    }
+
+    /// As [`Samples::hours`], by days of UTC.
+    pub fn days(&self, count: u64, now: Timestamp) -> Vec<(Timestamp, Amount)> {
+        self.lock().hours.last_days(count, now)
+    }
+
+    /// Takes note of what was finished; for tests, as the thread does it.
+    #[cfg(test)]
+    pub fn count(&self, throughput: &Throughput, now: Timestamp) {
+        self.lock().hours.count(throughput, now);
     }
 }
 
@@ -187,16 +242,18 @@ fn sample(at: Timestamp, handle: &Handle, disks: &[DiskView], meter: &mut Meter)
     let scratch = disks.iter().find(|disk| disk.role == DiskRole::Scratch);
     let read = meter.read(at, scratch.map_or("", |disk| &disk.device));
     let (hour, _) = view.throughput.last(Duration::from_secs(3_600), at);
-    let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
     let took = |phase: Phase| {
         let usual = view.usual.of(SealKind::new(view.sector_size, view.porep), Step::Phase(phase));
-        usual.map_or([0; 3], |usual| [usual.low, usual.median, usual.high].map(seconds))
+        usual.map_or([0; 3], |usual| [usual.low, usual.median, usual.high].map(ms))
     };
-    let fill =
-        |disk: &DiskView| DiskFill { key: disk_key(&disk.path), used_mib: mib(disk.used_bytes) };
+    let fill = |disk: &DiskView| DiskFill {
+        key: disk_key(&disk.path),
+        used_mib: mib(disk.used_bytes),
+        reserved_mib: mib(view.reserved.get(&disk.path).map_or(0, |bytes| bytes.0)),
+    };
     Sample {
         at,
-        reserved_mib: mib(view.reserved.values().map(|bytes| bytes.0).sum()),
         hour_sectors: u32::try_from(hour.sectors).unwrap_or(u32::MAX),
         hour_mib: mib(hour.bytes),
         took: PerPhase::from_fn(took),

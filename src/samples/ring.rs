@@ -7,15 +7,30 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{Grain, Sample};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::domain::units::Timestamp;
 
 /// Of a slot: 8 bytes of its digest, 2 of its length, the sample.
 const SLOT: usize = 384;
 const HEAD: usize = 10;
 
+/// What is kept in one.
+pub trait Dated: Serialize + DeserializeOwned {
+    /// The moment that its slot is for.
+    fn at(&self) -> Timestamp;
+}
+
+/// How far apart the slots are, and how many.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    pub every_ms: u64,
+    pub slots: u64,
+}
+
 pub struct Ring {
-    grain: Grain,
+    reach: Reach,
     /// None: it could not be opened, and nothing is kept beyond the process.
     file: Option<File>,
     path: PathBuf,
@@ -24,37 +39,37 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub fn open(path: &Path, grain: Grain) -> Self {
+    pub fn open(path: &Path, reach: Reach) -> Self {
         let open = || {
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
             let options = OpenOptions::new().read(true).write(true).create(true).clone();
             let file = options.open(path)?;
-            file.set_len(grain.slots() * SLOT as u64)?;
+            file.set_len(reach.slots * SLOT as u64)?;
             Ok(file)
         };
         let opened: std::io::Result<File> = open();
         if let Err(error) = &opened {
             tracing::warn!("samples are not kept in {}: {error}", path.display());
         }
-        Self { grain, file: opened.ok(), path: path.to_owned(), failing: false }
+        Self { reach, file: opened.ok(), path: path.to_owned(), failing: false }
     }
 
-    /// The samples of the time that the ring reaches back, the oldest first.
-    pub fn read(&self, now: Timestamp) -> Vec<Sample> {
-        let oldest = now.0.saturating_sub(self.grain.slots() * self.grain.every_ms());
+    /// What is of the time that the ring reaches back, the oldest first.
+    pub fn read<T: Dated>(&self, now: Timestamp) -> Vec<T> {
+        let oldest = now.0.saturating_sub(self.reach.slots * self.reach.every_ms);
         let bytes = fs::read(&self.path).unwrap_or_default();
-        let mut samples: Vec<Sample> = bytes
+        let mut found: Vec<T> = bytes
             .chunks_exact(SLOT)
             .filter_map(unpacked)
-            .filter(|sample| (oldest..=now.0).contains(&sample.at.0))
+            .filter(|one: &T| (oldest..=now.0).contains(&one.at().0))
             .collect();
-        samples.sort_by_key(|sample| sample.at);
-        samples
+        found.sort_by_key(T::at);
+        found
     }
 
-    pub fn write(&mut self, sample: &Sample) {
-        let Some((file, slot)) = self.file.as_ref().zip(packed(sample)) else { return };
-        let place = sample.at.0 / self.grain.every_ms() % self.grain.slots();
+    pub fn write(&mut self, one: &impl Dated) {
+        let Some((file, slot)) = self.file.as_ref().zip(packed(one)) else { return };
+        let place = one.at().0 / self.reach.every_ms % self.reach.slots;
         match file.write_all_at(&slot, place * SLOT as u64) {
             Ok(()) => self.failing = false,
             Err(error) if !self.failing => {
@@ -67,8 +82,8 @@ impl Ring {
 }
 
 /// None if it does not fit, which the bound on its disks rules out.
-fn packed(sample: &Sample) -> Option<[u8; SLOT]> {
-    let payload = postcard::to_stdvec(sample).ok().filter(|bytes| bytes.len() <= SLOT - HEAD)?;
+fn packed(one: &impl Dated) -> Option<[u8; SLOT]> {
+    let payload = postcard::to_stdvec(one).ok().filter(|bytes| bytes.len() <= SLOT - HEAD)?;
     let mut slot = [0; SLOT];
     slot[8..HEAD].copy_from_slice(&u16::try_from(payload.len()).ok()?.to_le_bytes());
     slot[HEAD..HEAD + payload.len()].copy_from_slice(&payload);
@@ -77,7 +92,7 @@ fn packed(sample: &Sample) -> Option<[u8; SLOT]> {
     Some(slot)
 }
 
-fn unpacked(slot: &[u8]) -> Option<Sample> {
+fn unpacked<T: Dated>(slot: &[u8]) -> Option<T> {
     if slot.get(..8)? != sum(slot) {
         return None;
     }
@@ -95,7 +110,7 @@ fn sum(slot: &[u8]) -> [u8; 8] {
 mod tests {
     use super::*;
     use crate::domain::phase::PerPhase;
-    use crate::samples::{DISKS, DiskFill};
+    use crate::samples::{DISKS, DiskFill, Grain, Sample};
 
     const DAY: u64 = 86_400_000;
 
@@ -110,29 +125,31 @@ mod tests {
             memory_box_mib: most,
             scratch_read_kib: most,
             scratch_written_kib: most,
-            reserved_mib: most,
             hour_sectors: most,
             hour_mib: most,
             took: PerPhase::from_fn(|_| [most; 3]),
-            disks: vec![DiskFill { key: most, used_mib: most }; DISKS],
+            disks: vec![DiskFill { key: most, used_mib: most, reserved_mib: most }; DISKS],
         }
     }
 
     fn times(ring: &Ring, now: u64) -> Vec<u64> {
-        ring.read(Timestamp(now)).iter().map(|sample| sample.at.0).collect()
+        ring.read(Timestamp(now)).iter().map(|sample: &Sample| sample.at.0).collect()
     }
 
     #[test]
     fn the_largest_sample_fits_and_is_read_again_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("samples/10s.ring");
-        let mut ring = Ring::open(&path, Grain::Fine);
+        let mut ring = Ring::open(&path, Grain::Fine.reach());
         for at in [20_000, 40 * DAY, 40 * DAY + 10_000] {
             ring.write(&sample(at));
         }
         let size = fs::metadata(&path).unwrap().len();
-        let again = Ring::open(&path, Grain::Fine);
-        assert_eq!(again.read(Timestamp(40 * DAY + 10_001))[1], sample(40 * DAY + 10_000));
+        let again = Ring::open(&path, Grain::Fine.reach());
+        assert_eq!(
+            again.read::<Sample>(Timestamp(40 * DAY + 10_001))[1],
+            sample(40 * DAY + 10_000)
+        );
         assert_eq!(times(&again, 40 * DAY + 10_001), [40 * DAY, 40 * DAY + 10_000]);
         assert_eq!(times(&again, 41 * DAY + 5_000), [40 * DAY + 10_000], "a day is a day");
         assert_eq!(fs::metadata(&path).unwrap().len(), size, "it does not grow");
@@ -142,7 +159,7 @@ mod tests {
     fn a_torn_sample_is_passed_over_and_the_others_stay() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("10s.ring");
-        let mut ring = Ring::open(&path, Grain::Fine);
+        let mut ring = Ring::open(&path, Grain::Fine.reach());
         for at in [10_000, 20_000, 30_000] {
             ring.write(&sample(at));
         }
@@ -153,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_disk_that_takes_nothing_costs_samples_and_nothing_else() {
-        let mut ring = Ring::open(Path::new("/proc/nowhere/10s.ring"), Grain::Fine);
+        let mut ring = Ring::open(Path::new("/proc/nowhere/10s.ring"), Grain::Fine.reach());
         ring.write(&sample(10_000));
         assert_eq!(times(&ring, 20_000), [0; 0]);
     }

@@ -1,15 +1,17 @@
 //! The disks, with what the box is about to do with them: for pages and API.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::WebState;
 use super::schema::{Shaped, Shapes, named};
 use super::show::{now, rfc3339};
-use crate::config::{Config, RootConfig};
 use crate::domain::failure::Failure;
-use crate::domain::forecast::{Pace, Shelf, full_in};
-use crate::domain::units::Timestamp;
+use crate::domain::forecast::{Forecast, Outlook};
+use crate::domain::units::{ByteSize, Timestamp, roughly};
+use crate::forecast::{self, configured, keep_free};
 use crate::scheduler::view::{DiskRole, DiskView};
 
 /// A disk as last looked at, and what is planned with it.
@@ -25,9 +27,13 @@ pub struct DiskRow {
     pub reserved_bytes: u64,
     /// Of a storage: what copies under way will have taken when they are done.
     pub claimed_bytes: u64,
-    /// When a storage will be full at this box's own pace; none without a basis.
+    /// What becomes of it.
+    pub forecast: Outlook,
+    /// When it will be full: a storage at this box's own pace, the data disk as it grew.
     #[serde(serialize_with = "as_rfc3339")]
     pub full_at: Option<Timestamp>,
+    /// Of a scratch that will not be full: the most that will be used of it at a time.
+    pub at_most_bytes: Option<u64>,
 }
 
 fn as_rfc3339<S: serde::Serializer>(at: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
@@ -59,7 +65,9 @@ impl Shaped for DiskRow {
                         keep_free_bytes: _,
                         reserved_bytes: _,
                         claimed_bytes: _,
+                        forecast: _,
                         full_at: _,
+                        at_most_bytes: _,
                     }: &DiskRow| ();
         named("Disk", shapes, |shapes| {
             let texts = ["path", "device", "mount", "file_system"];
@@ -80,7 +88,9 @@ impl Shaped for DiskRow {
                 ("trouble", Option::<Failure>::shape(shapes)),
                 ("hung", bool::shape(shapes)),
                 ("weight", Option::<u32>::shape(shapes)),
+                ("forecast", Outlook::shape(shapes)),
                 ("full_at", Option::<String>::shape(shapes)),
+                ("at_most_bytes", Option::<u64>::shape(shapes)),
             ]);
             all
         })
@@ -90,57 +100,59 @@ impl Shaped for DiskRow {
 impl DiskRow {
     /// Every disk.
     pub fn all_of(state: &WebState) -> Vec<Self> {
-        let view = state.handle.view();
+        let (view, disks) = (state.handle.view(), state.disks.borrow().clone());
         let config = state.reload.loaded().config;
         let claimed = state.room.claimed();
-        let row = |disk: &DiskView| {
-            let root = configured(&config, disk);
-            Self {
-                weight: root.map(|root| root.weight),
-                keep_free_bytes: root.map_or(0, |root| keep_free(&config, disk.role, root)),
-                reserved_bytes: view.reserved.get(&disk.path).map_or(0, |bytes| bytes.0),
-                claimed_bytes: claimed.get(&disk.path).map_or(0, |bytes| bytes.0),
-                full_at: None,
-                view: disk.clone(),
-            }
+        let forecasts = forecast::of(&view, &disks, &config, &state.samples, now());
+        let row = |(disk, forecast): (DiskView, Forecast)| Self {
+            weight: configured(&config, &disk).map(|root| root.weight),
+            keep_free_bytes: keep_free(&config, &disk),
+            reserved_bytes: view.reserved.get(&disk.path).map_or(0, |bytes| bytes.0),
+            claimed_bytes: claimed.get(&disk.path).map_or(0, |bytes| bytes.0),
+            forecast: forecast.outlook(),
+            full_at: forecast.left().map(|left| now().plus(left)),
+            at_most_bytes: forecast.most(),
+            view: disk,
         };
-        let mut rows: Vec<_> = state.disks.borrow().iter().map(row).collect();
-        // What a simulated sector stores is no basis for anything.
-        let pace = Pace::of(&view.throughput, now()).filter(|_| !view.simulated);
-        if let Some(pace) = pace {
-            forecast(&mut rows, pace, now());
-        }
-        rows
+        disks.into_iter().zip(forecasts).map(row).collect()
     }
 
-    fn shelf(&self) -> Option<Shelf> {
-        let is_seen = self.view.trouble.is_none() && self.view.total_bytes > 0;
+    /// The level at which it is full: what is to stay free is not written to.
+    pub fn full_bytes(&self) -> u64 {
         let room = self.view.free_bytes.saturating_sub(self.keep_free_bytes);
-        (self.view.role == DiskRole::Storage && is_seen)
-            .then(|| Shelf { weight: self.weight.unwrap_or(1), room })
+        self.view.used_bytes.saturating_add(room)
+    }
+
+    /// What becomes of it, in words; none without a basis.
+    pub fn forecast_words(&self) -> Option<String> {
+        match self.forecast {
+            Outlook::Unknown => None,
+            Outlook::Steady => Some("does not grow".to_owned()),
+            Outlook::Bounded => {
+                let most = ByteSize(self.at_most_bytes?);
+                Some(format!(
+                    "will not fill: at most {most} of {}",
+                    ByteSize(self.view.total_bytes)
+                ))
+            }
+            Outlook::Crowded => Some("may fill: what does not fit waits".to_owned()),
+            Outlook::Full => Some(full_in(self.full_at?.since(now()))),
+        }
+    }
+
+    /// What the words go by.
+    pub fn forecast_basis(&self) -> &'static str {
+        match self.view.role {
+            DiskRole::Scratch => {
+                "By what sectors in flight may still write, and those that the throttle or the orders \
+                 let begin beside them"
+            }
+            DiskRole::Storage => "By what was finished in the last day",
+            DiskRole::Data => "By how much fuller it is than some days ago",
+        }
     }
 }
 
-fn forecast(rows: &mut [DiskRow], pace: Pace, now: Timestamp) {
-    let shelves: Vec<_> = rows.iter().filter_map(DiskRow::shelf).collect();
-    for row in rows {
-        let left = row.shelf().and_then(|shelf| full_in(pace, shelf, &shelves));
-        row.full_at = left.map(|left| now.plus(left));
-    }
-}
-
-fn configured<'a>(config: &'a Config, disk: &DiskView) -> Option<&'a RootConfig> {
-    let roots = match disk.role {
-        DiskRole::Scratch => &config.scratch,
-        DiskRole::Storage => &config.storage,
-        DiskRole::Data => return None,
-    };
-    roots.iter().find(|root| root.path == disk.path)
-}
-
-fn keep_free(config: &Config, role: DiskRole, root: &RootConfig) -> u64 {
-    match role {
-        DiskRole::Scratch => config.scratch_keeps_free(root).0,
-        DiskRole::Storage | DiskRole::Data => root.keep_free.unwrap_or_default().0,
-    }
+fn full_in(left: Duration) -> String {
+    if left.is_zero() { "full".to_owned() } else { format!("full in {}", roughly(left)) }
 }

@@ -36,11 +36,13 @@ pub enum Range {
     SixHours,
     Day,
     /// The charts alone reach so far.
+    Week,
     Weeks,
 }
 
 impl Range {
-    pub const ALL: [Self; 5] = [Self::Minutes, Self::Hour, Self::SixHours, Self::Day, Self::Weeks];
+    pub const ALL: [Self; 6] =
+        [Self::Minutes, Self::Hour, Self::SixHours, Self::Day, Self::Week, Self::Weeks];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -48,6 +50,7 @@ impl Range {
             Self::Hour => "1h",
             Self::SixHours => "6h",
             Self::Day => "24h",
+            Self::Week => "7d",
             Self::Weeks => "60d",
         }
     }
@@ -62,6 +65,7 @@ impl Range {
             Self::Hour => 60,
             Self::SixHours => 6 * 60,
             Self::Day => 24 * 60,
+            Self::Week => 7 * 24 * 60,
             Self::Weeks => 60 * 24 * 60,
         };
         Duration::from_secs(minutes * 60)

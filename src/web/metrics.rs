@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -17,6 +18,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::WebState;
+use super::disks::DiskRow;
 use super::error::{PageError, Unanswered};
 use super::show::now;
 use crate::domain::phase::Phase;
@@ -50,6 +52,7 @@ fn written(state: &WebState) -> Result<String, fmt::Error> {
     let mut now_so = Registry::default();
     now_so.register_collector(Box::new(Snapshot {
         view: state.handle.view(),
+        full_in: full_in(state),
         disks: state.disks.borrow().clone(),
         process: telemetry::process(),
         engine: match state.engine.kind() {
@@ -63,6 +66,11 @@ fn written(state: &WebState) -> Result<String, fmt::Error> {
     encode_registry(&mut text, &now_so)?;
     encode_eof(&mut text)?;
     Ok(text)
+}
+
+fn full_in(state: &WebState) -> Vec<(DiskView, Duration)> {
+    let left = |row: DiskRow| Some((row.view, row.full_at?.since(now())));
+    DiskRow::all_of(state).into_iter().filter_map(left).collect()
 }
 
 /// The same in the format before OpenMetrics: there a counter is described by its whole name, and
@@ -94,6 +102,8 @@ fn older(open_metrics: &str) -> String {
 struct Snapshot {
     view: Arc<BoxView>,
     disks: Vec<DiskView>,
+    /// Those that will be full, and in how long.
+    full_in: Vec<(DiskView, Duration)>,
     process: Option<Process>,
     engine: &'static str,
     now: Timestamp,
@@ -268,7 +278,15 @@ impl Snapshot {
             (vec![("role", disk.role.name()), ("path", path)], float(reserved(&disk.path)))
         };
         let disks = self.disks.iter().zip(paths.iter().map(String::as_str)).map(labels);
-        to.gauges("sealbox_disk_reserved_bytes", help, disks)
+        to.gauges("sealbox_disk_reserved_bytes", help, disks)?;
+        let help = "Seconds until it will be full, by the pace of finished sectors or by its own \
+                    growth; no series without a forecast";
+        let paths: Vec<String> =
+            self.full_in.iter().map(|(disk, _)| disk.path.display().to_string()).collect();
+        let left = self.full_in.iter().zip(&paths).map(|((disk, left), path)| {
+            (vec![("role", disk.role.name()), ("path", path.as_str())], left.as_secs_f64())
+        });
+        to.gauges("sealbox_disk_full_in_seconds", help, left)
     }
 
     fn trouble(&self, to: &mut Writer<'_, '_>) -> fmt::Result {

@@ -8,6 +8,7 @@ mod disks;
 mod entry;
 mod error;
 mod etag;
+mod figures;
 mod flash;
 mod frame;
 mod gantt;

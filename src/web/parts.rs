@@ -245,15 +245,6 @@ impl Disk {
         self.row.weight.filter(|weight| *weight != 1)
     }
 
-    /// When it will be full, in words.
-    pub fn forecast(&self) -> Option<String> {
-        let left = self.row.full_at?.since(show::now());
-        Some(match left.as_secs() {
-            0 => "full at this box's pace".to_owned(),
-            _ => format!("full in about {} at this box's pace", show::span(left)),
-        })
-    }
-
     pub fn free(&self) -> Markup {
         show::bytes(self.row.view.free_bytes)
     }

@@ -14,6 +14,7 @@ use crate::config;
 use crate::doctor::{Check, Examination, Verdict};
 use crate::domain::admission::{Counts, PhaseCounts};
 use crate::domain::failure::{Class, Failure};
+use crate::domain::forecast::Outlook;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::porep::Porep;
@@ -101,6 +102,7 @@ plain! {
     {"enum": ["2KiB", "8MiB", "512MiB", "32GiB", "64GiB"]} for SectorSize;
     {"enum": ["transient", "space", "operator", "sector", "fatal"]} for Class;
     {"enum": ["scratch", "storage", "data"]} for DiskRole;
+    {"enum": ["unknown", "steady", "bounded", "crowded", "full"]} for Outlook;
     {"enum": ["interactive", "synthetic", "non-interactive"]} for Porep;
     {"enum": ["filecoin", "simulated"]} for EngineKind;
     {"enum": ["ok", "warning", "stop"]} for Verdict;

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::domain::timeline::DAY;
 use crate::web::WebState;
-use crate::web::charts::{self, Chart};
 use crate::web::error::{PageError, Unanswered};
+use crate::web::figures::Charts;
 use crate::web::frame::{Frame, Seen, page};
 use crate::web::gantt::{Gantt, Range};
 use crate::web::lookup::{self, given};
@@ -24,8 +24,7 @@ struct History {
     gantt: Gantt,
     /// Of the timeline, if the range begins before.
     since: Option<Markup>,
-    charts: Vec<Chart>,
-    forecasts: Vec<String>,
+    charts: Charts,
 }
 
 impl History {
@@ -58,8 +57,7 @@ pub async fn show(
     let history = History {
         gantt: Gantt::of(&timeline, &frame.view, range, frame.now),
         since: timeline.since().filter(|since| since.0 > begins).map(|since| frame.clock(&since)),
-        charts: Chart::all_of(&state, range, frame.now),
-        forecasts: charts::forecasts(&state),
+        charts: Charts::of(&state, range, frame.now),
         range,
         frame,
     };

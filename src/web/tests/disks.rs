@@ -8,6 +8,7 @@ use scraper::{Html, Selector};
 use super::site::{Site, disk, said};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::units::{SectorSize, Timestamp};
+use crate::samples::Grain;
 use crate::scheduler::view::{BoxView, DiskRole};
 use crate::web::show::now;
 
@@ -28,7 +29,7 @@ fn a_disk_that_fills_or_fails_says_so_in_words() {
 }
 
 /// Four large sectors, one every three hours: three after the first, in nine hours.
-fn finishes_steadily(view: &mut BoxView) {
+pub fn finishes_steadily(view: &mut BoxView) {
     let throughput = Arc::make_mut(&mut view.throughput);
     for hours in [9, 6, 3, 0] {
         let ago = Duration::from_secs(hours * 3_600);
@@ -41,18 +42,61 @@ fn finishes_steadily(view: &mut BoxView) {
 fn a_storage_says_when_it_will_be_full_at_this_boxs_pace_and_nothing_without_one() {
     let mut site = Site::empty();
     let disks = |site: &Site| words(&site.get("/storage").html(), "main");
-    assert!(!disks(&site).contains("full in about"));
+    assert!(!disks(&site).contains("full in"));
     site.tweak = finishes_steadily;
     // 61 % of 7 TiB at 256 GiB a day.
     let shown = disks(&site);
-    assert!(shown.contains("full in about 17 d"), "{shown}");
-    assert_eq!(shown.matches("full in about").count(), 1, "of the storage alone: {shown}");
-    let status: serde_json::Value = serde_json::from_str(&site.get("/api/v1/status").text).unwrap();
+    assert!(shown.contains("full in ~ 17 days"), "{shown}");
+    assert_eq!(shown.matches("full in").count(), 1, "of the storage alone: {shown}");
+    let status = site.get("/api/v1/status").json();
     assert!(status["disks"][1]["full_at"].is_string(), "{}", status["disks"][1]);
+    assert_eq!(status["disks"][1]["forecast"], "full");
     assert!(status["disks"][0]["full_at"].is_null());
+    let metrics = site.get("/metrics").text;
+    let mut gauges =
+        metrics.lines().filter(|line| line.starts_with("sealbox_disk_full_in_seconds"));
+    let gauge = gauges.next().unwrap();
+    let seconds: f64 = gauge.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(
+        gauge.contains("path=\"/mnt/store-1\"") && (16.0..18.0).contains(&(seconds / 86_400.0)),
+        "{gauge}"
+    );
+    assert_eq!(gauges.next(), None, "a scratch comes and goes");
     site.tweak = |view| {
         finishes_steadily(view);
         view.simulated = true;
     };
-    assert!(!disks(&site).contains("full in about"));
+    assert!(!disks(&site).contains("full in"));
+}
+
+#[test]
+fn a_scratch_that_the_throttle_bounds_says_that_it_will_not_fill_and_one_that_is_not_may() {
+    let mut site = Site::empty();
+    site.limit = Some(2);
+    site.order(9);
+    let words = |site: &Site| words(&site.get("/").html(), "#disks .forecast");
+    // 71 % of 7 TiB, and two sectors of 32 GiB.
+    assert_eq!(words(&site), "will not fill: at most 5.9 TiB of 7 TiB");
+    let disk = &site.get("/api/v1/status").json()["disks"][0];
+    assert_eq!(disk["forecast"], "bounded");
+    assert!(disk["at_most_bytes"].as_u64() > disk["used_bytes"].as_u64(), "{disk}");
+    site.limit = Some(20);
+    assert_eq!(words(&site), "may fill: what does not fit waits");
+}
+
+#[test]
+fn the_data_disk_is_full_by_how_it_grew() {
+    let mut site = Site::empty();
+    site.disks = vec![disk("/var/lib/sealbox", DiskRole::Data, 50)];
+    let words = |site: &Site| words(&site.get("/storage").html(), ".forecast");
+    assert_eq!(words(&site), "", "nobody has seen it grow");
+    let day = 24 * 3_600_000;
+    // 500 GiB a day.
+    for ago in (0..=21_u64).rev().map(|quarters| quarters * day / 4) {
+        let grown = u32::try_from((6 * day - ago) / (day / 4)).unwrap() * 125 * 1_024;
+        let sample = super::history::sample_of(now().0 - ago, "/var/lib/sealbox", grown);
+        site.samples.keep(Grain::Coarse, sample);
+    }
+    // 49 % of 7 TiB are left.
+    assert_eq!(words(&site), "full in ~ 7 days");
 }

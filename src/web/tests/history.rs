@@ -1,14 +1,17 @@
-//! The box's timeline as a chart.
+//! The box's timeline as a chart, and the samples as others.
+
+use std::path::Path;
 
 use scraper::{Html, Selector};
 
 use super::pages::{busy, failing};
-use std::path::Path;
-
-use super::site::{Site, said};
+use super::site::{Site, disk, said};
 use crate::domain::phase::{PerPhase, Phase};
-use crate::domain::units::Timestamp;
+use crate::domain::times::Throughput;
+use crate::domain::units::{SectorSize, Timestamp};
 use crate::samples::{DiskFill, Grain, Sample, disk_key};
+use crate::scheduler::view::DiskRole;
+use crate::web::show::now;
 
 fn titles(html: &Html, css: &str) -> Vec<String> {
     let selector = Selector::parse(css).unwrap();
@@ -71,7 +74,7 @@ fn the_charts_stand_there_without_a_script_and_the_api_sends_their_lines() {
     }
     let html = site.get("/history?range=1h").html();
     let figures = Selector::parse("figure.chart").unwrap();
-    assert_eq!(html.select(&figures).count(), 7);
+    assert_eq!(html.select(&figures).count(), 14);
     let line = Selector::parse("#chart-cpu polyline").unwrap();
     let points = html.select(&line).next().unwrap().attr("points").unwrap();
     assert_eq!(points.split_whitespace().count(), 2, "{points}");
@@ -84,6 +87,101 @@ fn the_charts_stand_there_without_a_script_and_the_api_sends_their_lines() {
     assert_eq!(site.get("/api/v1/samples?range=1y").status, 422);
 }
 
+fn words(html: &Html, css: &str) -> Vec<String> {
+    html.select(&Selector::parse(css).unwrap()).map(said).collect()
+}
+
+/// Noon of a day that has the hours before it in full.
+const NOON: u64 = (20_000 * 24 + 12) * 3_600_000;
+
+#[test]
+fn what_was_finished_stands_by_hours_and_days_with_the_same_figures_as_a_table() {
+    crate::web::show::FIXED.set(Some(Timestamp(NOON)));
+    let site = Site::empty();
+    let mut throughput = Throughput::default();
+    for minutes_ago in [20 * 60, 90, 70, 0] {
+        throughput.count(SectorSize::GiB32, Timestamp(NOON - minutes_ago * 60_000));
+    }
+    site.samples.count(&throughput, Timestamp(NOON));
+    let html = site.get("/history").html();
+    let bars = |id: &str| {
+        let path = Selector::parse(&format!("#chart-{id} path.bar")).unwrap();
+        let drawn: Vec<&str> = html.select(&path).filter_map(|path| path.attr("d")).collect();
+        drawn.concat().matches('M').count()
+    };
+    assert_eq!(["sectors-hour", "bytes-hour", "sectors-day"].map(bars), [3, 3, 2]);
+    let rows = |id: &str| words(&html, &format!("#table-{id} tbody tr"));
+    assert_eq!(rows("sectors-hour").len(), 24);
+    assert_eq!(
+        rows("sectors-hour")[..3],
+        ["2024-10-04 12:00 1", "2024-10-04 11:00 0", "2024-10-04 10:00 2"]
+    );
+    assert_eq!(rows("bytes-hour")[2], "2024-10-04 10:00 64 GiB");
+    assert_eq!(rows("sectors-day")[..3], ["2024-10-04 3", "2024-10-03 1", "2024-10-02 0"]);
+    assert_eq!(rows("sectors-day").len(), 7);
+    let told = |range: &str| site.get(&format!("/api/v1/samples?range={range}")).json();
+    let week = told("7d");
+    assert_eq!(week["hours"].as_array().unwrap().len(), 168);
+    assert_eq!(week["hours"][165]["sectors"], 2);
+    assert_eq!(week["days"][6]["bytes"], 96_u64 << 30);
+    assert_eq!(told("60d")["days"].as_array().unwrap().len(), 60);
+    crate::web::show::FIXED.set(None);
+}
+
+#[test]
+fn each_phase_has_its_median_in_a_band_that_half_of_all_attempts_lie_in() {
+    let site = Site::empty();
+    for ago in [600_000, 0] {
+        let took = PerPhase::from_fn(|phase| match phase {
+            Phase::P1 => [9_000_000, 10_260_000, 10_800_000],
+            Phase::P3 => [80, 120, 900],
+            Phase::P2 | Phase::P4 | Phase::P5 | Phase::P6 => [0; 3],
+        });
+        site.samples.keep(Grain::Fine, Sample { took, ..sample(now().0 - ago, 7) });
+    }
+    let html = site.get("/history").html();
+    let legend = |phase: &str| words(&html, &format!("#chart-took-{phase} .legend")).concat();
+    assert_eq!(legend("p1"), "median 2 h 51 min half of all from 2 h 30 min to 3 h 00 min");
+    assert_eq!(legend("p3"), "median 120 ms half of all from 80 ms to 900 ms");
+    assert_eq!(legend("p2"), "median – half of all from – to –", "too little of it was seen");
+    let band = Selector::parse("#chart-took-p1 polygon.band").unwrap();
+    let points = html.select(&band).next().unwrap().attr("points").unwrap();
+    assert_eq!(points.split_whitespace().count(), 4, "{points}");
+    assert_eq!(words(&html, "#table-took-p1 tbody td").len(), 6);
+}
+
+#[test]
+fn a_disk_that_fills_is_drawn_ahead_and_says_when_and_what_is_reserved_lies_on_what_is_used() {
+    let mut site = Site::empty();
+    site.disks = vec![disk("/sealer", DiskRole::Scratch, 20), disk("/data", DiskRole::Data, 50)];
+    let day = 24 * 3_600_000;
+    for (nth, quarters_ago) in (0..28_u32).zip((0..28_u64).rev()) {
+        let at = now().0 - quarters_ago * day / 4;
+        // 500 GiB a day.
+        site.samples.keep(Grain::Coarse, sample_of(at, "/data", nth * 125 * 1_024));
+    }
+    let reserved =
+        DiskFill { reserved_mib: 485 << 10, ..sample_of(0, "/sealer", 1 << 20).disks[0] };
+    site.samples.keep(Grain::Coarse, Sample { disks: vec![reserved], ..sample(now().0, 7) });
+    let html = site.get("/history?range=7d").html();
+    let ahead = Selector::parse("#chart-disks polyline.ahead").unwrap();
+    let lines: Vec<&str> = html.select(&ahead).filter_map(|line| line.attr("points")).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].trim_end().split(' ').next_back().unwrap().starts_with("600.0,"), "{lines:?}");
+    let notes = words(&html, "#panel-disks .note");
+    assert!(notes[0].starts_with("/sealer will not fill: at most 1.4 TiB of 7 TiB"), "{notes:?}");
+    assert_eq!(notes[1], "/data full in ~ 7 days");
+    let legend = words(&html, "#chart-disks .legend").concat();
+    assert!(legend.starts_with("/sealer 1024 GiB and reserved 485 GiB"), "{legend}");
+    let told = site.get("/api/v1/samples?range=7d").json();
+    let line = &told["ahead"][0];
+    assert_eq!((&line["of"], &line["words"]), (&"used /data".into(), &"full in ~ 7 days".into()));
+    // As far as half of the time that is shown: half of the way.
+    assert_eq!(line["to_s"].as_u64().unwrap() - line["from_s"].as_u64().unwrap(), 302_400);
+    let [from, to] = ["from_gib", "to_gib"].map(|end| line[end].as_f64().unwrap());
+    assert!((1_700.0..1_800.0).contains(&(to - from)), "{line}");
+}
+
 fn sample(at: u64, cpu: u16) -> Sample {
     Sample {
         at: Timestamp(at),
@@ -94,10 +192,18 @@ fn sample(at: u64, cpu: u16) -> Sample {
         memory_box_mib: 1_024,
         scratch_read_kib: 0,
         scratch_written_kib: 2_048,
-        reserved_mib: 0,
         hour_sectors: 1,
         hour_mib: 32 * 1_024,
         took: PerPhase::from_fn(|_| [0; 3]),
-        disks: vec![DiskFill { key: disk_key(Path::new("/sealer")), used_mib: 2_048 }],
+        disks: vec![fill("/sealer", 2_048)],
     }
+}
+
+fn fill(path: &str, used_mib: u32) -> DiskFill {
+    DiskFill { key: disk_key(Path::new(path)), used_mib, reserved_mib: 0 }
+}
+
+/// With this used of this disk.
+pub fn sample_of(at: u64, path: &str, used_mib: u32) -> Sample {
+    Sample { disks: vec![fill(path, used_mib)], ..sample(at, 250) }
 }
