@@ -219,3 +219,21 @@ fn copies_go_to_the_storage_with_the_weight_from_the_reload_on() {
         lab.sector(3)["attention"].to_string().contains("weight 0")
     });
 }
+
+#[test]
+fn where_alerts_go_can_be_changed_and_taken_away() {
+    let to = |place: &str| configuration(&format!("[alerts]\nwebhook = \"http://{place}/secret\""));
+    let mut lab = Lab::with(&configuration(""));
+    lab.start();
+    let webhook = |lab: &Lab| lab.get("/api/v1/alerts")["webhook"].clone();
+    assert_eq!(webhook(&lab), Value::Null);
+    lab.configure(&to("one.invalid"));
+    assert_eq!(lab.json(&["reload"])["in_effect"], json!(["alerts"]));
+    assert_eq!(webhook(&lab), "http://one.invalid/…");
+    lab.configure(&to("other.invalid"));
+    lab.json(&["reload"]);
+    assert_eq!(webhook(&lab), "http://other.invalid/…");
+    lab.configure(&configuration(""));
+    lab.json(&["reload"]);
+    assert_eq!(webhook(&lab), Value::Null);
+}

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::access::{Access, AccessError};
 use crate::alerts::Alerts;
-use crate::alerts::sender::Patience;
+use crate::alerts::sender::{self, Patience};
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::failure::Failure;
@@ -278,8 +278,14 @@ async fn run_box(
     // Before anyone can see it run: who sees that may tell it to stop.
     tokio::spawn(watching::stop_on_signal(stop_sender));
     tokio::spawn(service::reload_on_hangup(reload.clone()));
-    let alerts = Alerts::new(config.alerts.clone(), config.url(), Patience::default(), alert_clock);
-    tokio::spawn(alerts.clone().run(handle.views(), disks.subscribe()));
+    let alerts = Alerts::new(sender::Parts {
+        loaded: loaded.clone(),
+        samples: samples.clone(),
+        patience: Patience::default(),
+        clock: alert_clock,
+    });
+    let data_dir = config.data_dir.clone();
+    tokio::spawn(alerts.clone().run(data_dir, handle.views(), disks.subscribe()));
     front.pages.take_over(web::router(WebState {
         orphans,
         doctor,

@@ -138,6 +138,7 @@ impl Config {
         changes.take("copy_limit_mb_per_sec", copy_limit, copy_limit_bytes_per_sec);
         changes.take(keep_free, &mut with.scratch_keep_free_bytes, scratch_keep_free_bytes);
         changes.take("need", &mut with.needs, needs);
+        changes.take("alerts", &mut with.alerts, alerts);
         changes.take("log", &mut with.log, log);
         changes.leave("miner", &self.miner, &miner);
         changes.leave("sector_size", &self.sector_size, &sector_size);
@@ -154,7 +155,6 @@ impl Config {
         changes.leave("web.hosts", &self.hosts, &hosts);
         // Which files; what is in them is read again.
         changes.leave("web.tls", &self.tls, &tls);
-        changes.leave("alerts", &self.alerts, &alerts);
         changes.leave("shutdown_grace_sec", &self.shutdown_grace, &shutdown_grace);
         changes.leave("check.every_sec", &self.check_every, &check_every);
         with.source = source;
@@ -212,6 +212,7 @@ mod tests {
             "copy_limit_mb_per_sec",
             "scratch_keep_free_mib",
             "need",
+            "alerts",
             "log",
         ];
         assert_eq!(changes.in_effect, in_effect);
@@ -230,7 +231,6 @@ mod tests {
             "web.listen",
             "web.hosts",
             "web.tls",
-            "alerts",
             "shutdown_grace_sec",
             "check.every_sec",
         ];

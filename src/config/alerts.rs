@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
+use super::numbers::{DAY_SEC, integer};
 use super::table::Table;
+
+const FULL_WITHIN_DAYS: u64 = 2;
 
 /// A webhook, and the token that it asks for. Neither is ever shown: addresses of webhooks often
 /// are secrets themselves.
@@ -14,6 +18,8 @@ use super::table::Table;
 pub struct AlertsConfig {
     pub webhook: String,
     token: Option<Token>,
+    /// A disk that will be full within this is told of.
+    pub full_within: Duration,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -47,13 +53,17 @@ impl AlertsConfig {
                 (Some(given), None) => Some(Token::Given(given.value)),
                 (None, None) => None,
             };
-            webhook.map(|webhook| Self { webhook: webhook.value, token })
+            let days =
+                integer(alerts, "full_within_days", 0..=365, "days; 0: never", FULL_WITHIN_DAYS);
+            let full_within = Duration::from_secs(days * DAY_SEC);
+            webhook.map(|webhook| Self { webhook: webhook.value, token, full_within })
         })
     }
 
     #[cfg(test)]
     pub fn to(webhook: String, token: &str) -> Self {
-        Self { webhook, token: Some(Token::Given(token.to_owned())) }
+        let full_within = Duration::from_secs(FULL_WITHIN_DAYS * DAY_SEC);
+        Self { webhook, token: Some(Token::Given(token.to_owned())), full_within }
     }
 
     /// Scheme and host: what can be shown.
@@ -86,13 +96,15 @@ impl fmt::Debug for AlertsConfig {
 
 impl Serialize for AlertsConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut shown = serializer.serialize_struct("AlertsConfig", 2)?;
+        let mut shown = serializer.serialize_struct("AlertsConfig", 3)?;
         shown.serialize_field("webhook", &self.place())?;
         let token = self.token.as_ref().map(|token| match token {
             Token::Given(_) => "(given)".to_owned(),
             Token::File(file) => format!("(in {})", file.display()),
         });
         shown.serialize_field("token", &token)?;
+        let days = self.full_within.as_secs() / DAY_SEC;
+        shown.serialize_field("full_within_days", &days)?;
         shown.end()
     }
 }

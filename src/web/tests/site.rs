@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 use crate::access::Access;
 use crate::alerts::Alerts;
-use crate::alerts::sender::Patience;
+use crate::alerts::sender::{Parts, Patience};
 use crate::config::{Config, Loaded, Origin};
 use crate::doctor::Doctor;
 use crate::domain::admission::Queue;
@@ -397,14 +397,19 @@ impl Site {
             checks: Checks::idle(),
             room: Default::default(),
             orphans: Orphans::new(self.roots.clone(), MINER, self.store.reader()),
-            doctor: Doctor::new(loaded),
+            doctor: Doctor::new(loaded.clone()),
             paths: if self.broken { Arc::new(|_| panic!("on purpose")) } else { Arc::new(paths) },
             names: Names::of(&config),
             door: Door::new(access, config.listen.port(), false),
             reload: Reload::new(parts, loaded_sender),
             logs: self.logs.clone(),
             counted: Arc::default(),
-            alerts: Alerts::new(None, String::new(), Patience::default(), Arc::new(now)),
+            alerts: Alerts::new(Parts {
+                loaded,
+                samples: self.samples.clone(),
+                patience: Patience::default(),
+                clock: Arc::new(now),
+            }),
         };
         (state, scheduler)
     }
