@@ -16,8 +16,14 @@ use crate::domain::sector::Sector;
 use crate::domain::task::Row;
 
 /// How many sectors have their bits in one value.
-const BLOCK: u64 = 256;
-type Bits = [u8; BLOCK as usize / 8];
+pub(super) const BLOCK: u64 = 256;
+pub(super) type Bits = [u8; BLOCK as usize / 8];
+
+/// Where a sector's bit is: the block, the byte of it, and the bit in that.
+pub(super) fn block_of(number: SectorNumber) -> (u64, usize, u8) {
+    let bit = number.0 % BLOCK;
+    (number.0 / BLOCK, bit as usize / 8, 1 << (bit % 8))
+}
 
 /// The lists of sector numbers that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +36,7 @@ pub enum List {
 }
 
 impl List {
-    fn prefix(self) -> Vec<u8> {
+    pub(super) fn prefix(self) -> Vec<u8> {
         match self {
             Self::All => vec![b'l'],
             Self::Active => vec![b'a'],
@@ -52,7 +58,7 @@ impl List {
     }
 
     /// All that have the sector.
-    fn of(sector: &Sector) -> BTreeSet<Self> {
+    pub(super) fn of(sector: &Sector) -> BTreeSet<Self> {
         let task = |phase| Some(Self::Task(phase, sector.row(phase)?));
         [Self::All, Self::Active, Self::Attention, Self::Stage(StageKind::of(&sector.stage))]
             .into_iter()
@@ -128,8 +134,8 @@ impl<'a> Moves<'a> {
     }
 
     fn flip(&mut self, list: List, number: SectorNumber) -> Result<(), StoreError> {
-        let key = numbered(list.prefix(), number.0 / BLOCK);
-        let bit = number.0 % BLOCK;
+        let (block, byte, bit) = block_of(number);
+        let key = numbered(list.prefix(), block);
         let bits = match self.blocks.get_mut(&key) {
             Some(bits) => bits,
             None => {
@@ -137,7 +143,7 @@ impl<'a> Moves<'a> {
                 self.blocks.entry(key).or_insert(bits)
             }
         };
-        bits[bit as usize / 8] ^= 1 << (bit % 8);
+        bits[byte] ^= bit;
         Ok(())
     }
 

@@ -18,6 +18,8 @@
 //! What a crash does: of a commit that was not acknowledged, either all of it is there at the next
 //! start or nothing; one that was acknowledged is there.
 
+#[cfg(test)]
+mod bulk;
 mod error;
 #[cfg(test)]
 mod faults;
@@ -53,6 +55,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use bulk::fill;
 pub use error::{Place, StoreError};
 pub use ground::LOCK_FILE;
 pub use index::{BadStage, Counts, StageKind};

@@ -39,7 +39,7 @@ use crate::domain::units::Seq;
 pub const FORMAT: u8 = 9;
 
 const FORMAT_KEY: &[u8] = b"f";
-const META_KEY: &[u8] = b"m";
+pub(super) const META_KEY: &[u8] = b"m";
 
 /// A run that is this long is added to no more. Enough for the history of a sector that nothing went
 /// wrong with; the longer, the more is written again with each entry.
@@ -58,7 +58,7 @@ pub(super) fn numbered(mut prefix: Vec<u8>, number: u64) -> Vec<u8> {
     prefix
 }
 
-fn sector_key(number: SectorNumber) -> Vec<u8> {
+pub(super) fn sector_key(number: SectorNumber) -> Vec<u8> {
     numbered(vec![b's'], number.0)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn number_of(key: &[u8]) -> u64 {
     u64::from_be_bytes(*tail)
 }
 
-fn pack(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn pack(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     pack_behind(vec![FORMAT], value)
 }
 

@@ -62,6 +62,8 @@ pub struct Site {
     pub size: SectorSize,
     pub porep: Porep,
     pub limit: Option<u64>,
+    /// How long proofs are.
+    pub proof_bytes: usize,
     pub parameters: ParametersState,
     pub disks: Vec<DiskView>,
     /// Where orphans are looked for.
@@ -114,14 +116,28 @@ fn unheard_of(_command: &Command) -> Result<Done, Refusal> {
 impl Site {
     /// A box that was never used, begun a day ago: what happens to it is in the past.
     pub fn empty() -> Self {
+        Self::on(TempDir::new().unwrap())
+    }
+
+    /// A box that has so many sectors, each as one of these. Those in flight are known to its view.
+    pub fn filled(count: u64, templates: &[Sector], like: impl Fn(u64) -> usize) -> Self {
         let dir = TempDir::new().unwrap();
         let (store, _) = OpenOptions::new(dir.path()).open().unwrap();
+        store.close().unwrap();
+        crate::store::fill(dir.path(), count, templates, like).unwrap();
+        Self::on(dir)
+    }
+
+    fn on(dir: TempDir) -> Self {
+        let (store, recovered) = OpenOptions::new(dir.path()).open().unwrap();
+        let in_flight = recovered.active.into_iter().map(|sector| (sector.id.number, sector));
         Self {
-            sectors: BTreeMap::new(),
-            box_state: BoxState::default(),
+            sectors: in_flight.collect(),
+            box_state: recovered.box_state,
             size: SectorSize::GiB32,
             porep: Porep::Interactive,
             limit: None,
+            proof_bytes: 1_920,
             parameters: ParametersState::NotNeeded,
             disks: vec![
                 disk("/sealer", DiskRole::Scratch, 71),
@@ -243,7 +259,8 @@ impl Site {
             Phase::P4 => {
                 self.start(number, Phase::P5);
                 self.later(540).succeeds(number, Output::P5 { stored: stored() });
-                self.later(1_200).succeeds(number, Output::P4 { proof: SealProof(vec![7; 1_920]) });
+                let proof = SealProof(vec![7; self.proof_bytes]);
+                self.later(1_200).succeeds(number, Output::P4 { proof });
                 let commit = Commit { message: "bafy-commit".into(), epoch: Epoch(4_812_700) };
                 self.later(30).happens(number, Event::Committed { commit })
             }

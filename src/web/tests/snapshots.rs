@@ -3,10 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::history::sample_of;
 use super::pages::{busy, failing};
-use super::site::{Site, disk};
+use super::site::{Site, disk, disk_full};
+use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
-use crate::domain::units::Timestamp;
+use crate::domain::phase::Phase;
+use crate::domain::times::Throughput;
+use crate::domain::units::{SectorSize, Timestamp};
+use crate::samples::Grain;
 use crate::scheduler::view::DiskRole;
 use crate::web::show::FIXED;
 
@@ -21,7 +26,7 @@ fn compare(name: &str, make: impl Fn() -> Site, paths: &[&str]) {
     for path in paths {
         let page = match path.trim_start_matches('/') {
             "" => "overview".to_owned(),
-            other => other.replace('/', "-"),
+            other => other.replace(['/', '?', '&', '='], "-"),
         };
         let answer = site.get(path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -113,6 +118,68 @@ fn a_hung_mount_looks_as_it_did() {
         site
     };
     compare("hung", make, &["/", "/storage"]);
+}
+
+/// Nearly all finished, every fiftieth given up, the last eight failed.
+#[test]
+fn a_box_with_a_hundred_thousand_sectors_looks_as_it_did() {
+    const COUNT: u64 = 100_000;
+    let make = || {
+        let mut few = Site::empty();
+        // Nobody sees them here, and there are many to write.
+        few.proof_bytes = 1;
+        few.order(3).finished(0).issue(1).happens(1, Event::Aborted { by: "the page".into() });
+        few.through(1, Phase::P6);
+        few.running(2, Phase::P2).later(372).fails(2, Phase::P2, disk_full());
+        let templates: Vec<_> = few.sectors.values().cloned().collect();
+        let mut site = Site::filled(COUNT, &templates, |number| match number {
+            99_992.. => 2,
+            number if number % 50 == 0 => 1,
+            _ => 0,
+        });
+        site.limit = Some(8);
+        site.tweak = |view| (view.finished, view.given_up) = (97_992, 2_000);
+        site
+    };
+    let paths = [
+        "/",
+        "/sectors?state=finished&limit=10",
+        "/sectors?state=given_up&after=50000&limit=10",
+        "/tasks?task_type=2&result_status=2&limit=10",
+        "/tasks?task_type=32&after=70000-P6&limit=10",
+        "/failures",
+    ];
+    compare("many", make, &paths);
+}
+
+/// What stands there without a script: the timeline, bars, bands, and a disk that fills.
+#[test]
+fn the_history_looks_as_it_did() {
+    let make = || {
+        let mut site = busy();
+        site.recall();
+        site.timeline.waiting(&site.view());
+        site.disks.push(disk("/var/lib/sealbox", DiskRole::Data, 50));
+        sampled(&mut site);
+        site
+    };
+    compare("busy", make, &["/history?range=24h", "/history?range=7d"]);
+}
+
+/// A week of samples: a disk that fills by 125 GiB every six hours, and P1 that becomes slower.
+fn sampled(site: &mut Site) {
+    const QUARTER_DAY_MS: u64 = 6 * 3_600_000;
+    let mut throughput = Throughput::default();
+    for (nth, ago) in (0..28_u32).zip((0..28_u64).rev()) {
+        let at = Timestamp(NOW.0 - ago * QUARTER_DAY_MS);
+        (0..=nth % 4).for_each(|_| throughput.count(SectorSize::GiB32, at));
+        site.samples.count(&throughput, at);
+        let p1 = 9_000_000 + nth * 60_000;
+        let mut sample = sample_of(at.0, "/var/lib/sealbox", nth * 125 * 1_024);
+        sample.took[Phase::P1] = [p1, p1 + 600_000, p1 + 1_500_000];
+        site.samples.keep(Grain::Coarse, sample.clone());
+        site.samples.keep(Grain::Fine, sample);
+    }
 }
 
 #[test]
