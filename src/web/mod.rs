@@ -3,6 +3,7 @@
 mod actions;
 pub mod api;
 mod assets;
+mod bulk;
 mod charts;
 mod disks;
 mod entry;
@@ -193,7 +194,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}/redo", post(actions::redo))
         .route("/sectors/{number}/abort", post(actions::abort))
         .route("/failures/retry", post(actions::retry_cause))
-        .route("/bulk", post(actions::bulk::act))
+        .route("/bulk", post(actions::many::act))
         .route("/intake/pause", post(actions::pause))
         .route("/intake/resume", post(actions::resume))
         .route("/phases/{phase}/pause", post(actions::pause_phase))

@@ -8,6 +8,12 @@ use crate::domain::sector::Sector;
 /// The reason why it cannot be done.
 pub type WhyNot = &'static str;
 
+/// Why this cannot happen to the sector now; none: it can.
+pub fn why_not(sector: &Sector, event: &Event) -> Option<WhyNot> {
+    let stamp = Stamp { seq: sector.seq, at: sector.updated };
+    apply(sector, stamp, event).err().map(|illegal| illegal.why)
+}
+
 /// What a person may do to one sector, and what may not be done with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offers {
@@ -35,10 +41,7 @@ impl Offers {
 
     pub fn of(sector: &Sector) -> Self {
         let by = || String::from("?");
-        let why_not = |event: &Event| {
-            let stamp = Stamp { seq: sector.seq, at: sector.updated };
-            apply(sector, stamp, event).err().map(|illegal| illegal.why)
-        };
+        let why_not = |event: &Event| why_not(sector, event);
         let why_no_retry = |phase| why_not(&Event::Retried { phase, by: by() });
         let retry: Vec<Phase> =
             Phase::ALL.into_iter().filter(|phase| why_no_retry(*phase).is_none()).collect();
