@@ -86,6 +86,7 @@ fn main() {
     lab.pledge(5_000);
     println!("{sectors} finished sectors, {} tasks, {entries} entries; the box works", sectors * 6);
     PAGES.iter().for_each(|page| ask(&lab, page));
+    retry_all(&lab);
     follow(&lab, browsers);
 }
 
@@ -93,7 +94,7 @@ fn main() {
 fn fill_log(path: &Path) {
     const HALF: usize = 512 << 10;
     fs::create_dir_all(path.parent().expect("it has one")).expect("the logs' directory");
-    let mut id = 1_700_000_000_000_000;
+    let mut id: u64 = 1_700_000_000_000_000;
     for end in [".older.jsonl", ".jsonl"] {
         let mut text = String::new();
         while text.len() < HALF {
@@ -125,6 +126,15 @@ fn ask(lab: &Lab, page: &str) {
     took.sort();
     let [p50, p99] = [ASKED / 2, ASKED * 99 / 100].map(|at| ms(took[at]));
     println!("{page:<40} first {:6.2} ms, p50 {p50:6.2}, p99 {p99:6.2}", ms(first));
+}
+
+/// Every sector there is has to be looked at, for the answer says of each why nothing was done.
+fn retry_all(lab: &Lab) {
+    let agent = ureq::Agent::config_builder().max_redirects(0).build().new_agent();
+    let begun = Instant::now();
+    let fields = [("action", "retry"), ("which", "all"), ("state", "all")];
+    let answer = agent.post(lab.url("/bulk")).send_form(fields).expect("an answer");
+    println!("retry of all that match: {} after {:.0} ms", answer.status(), ms(begun.elapsed()));
 }
 
 fn ms(duration: Duration) -> f64 {
