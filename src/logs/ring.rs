@@ -31,7 +31,8 @@ impl Ring {
     pub fn remembering(dir: &Path) -> Self {
         let bytes = newest(dir).and_then(|file| tail(&file, REMEMBERED_BYTES).ok());
         let bytes = bytes.unwrap_or_default();
-        let latest = newest_first(&bytes, &Sieve::default()).take(LINES);
+        let all = Sieve::default();
+        let latest = newest_first(&bytes, &all).take(LINES);
         let mut lines: Vec<Arc<Line>> = latest.map(Arc::new).collect();
         // Lines of several threads may have been written in another order than they came.
         lines.sort_by_key(|line| line.id);

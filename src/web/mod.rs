@@ -3,6 +3,7 @@
 mod actions;
 pub mod api;
 mod assets;
+mod attempts;
 mod bulk;
 mod charts;
 mod disks;
@@ -41,6 +42,7 @@ pub(crate) mod tests;
 mod times;
 mod undo;
 mod verify;
+mod waiting;
 mod wire;
 mod words;
 
@@ -179,6 +181,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/logs.txt", get(pages::logs::text))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/workers", get(pages::workers::show))
         .route("/history", get(pages::history::show))
         .route("/storage", get(pages::storage::show))
         .route("/orphans/delete", post(actions::delete_orphan))

@@ -11,7 +11,7 @@ use super::show::{now, rfc3339};
 use super::story::{Input, inputs};
 use super::times::DoneIn;
 use super::verify::Proven;
-use super::{SectorPaths, WebState, words};
+use super::{SectorPaths, WebState, waiting, words};
 use crate::domain::event::{Entry, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::phase::Phase;
@@ -213,7 +213,7 @@ impl SectorDetail {
                 .collect(),
             standing: words::standing(
                 sector,
-                &state.handle.view().held_for(sector.id.number),
+                &waiting::held(&state.handle.view(), sector),
                 &state.progress.of(sector.id.number),
             ),
             done_in: DoneIn::of(sector, &state.handle.view().usual, now()),

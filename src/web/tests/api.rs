@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::pages::busy;
 use super::site::{Site, disk_full};
+use super::states::busy;
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::Order;
 use crate::domain::phase::Phase;

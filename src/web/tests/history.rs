@@ -2,7 +2,7 @@
 
 use scraper::{Html, Selector};
 
-use super::pages::{busy, failing};
+use super::states::{busy, failing};
 use std::path::Path;
 
 use super::site::{Site, said};

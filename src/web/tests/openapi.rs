@@ -3,8 +3,8 @@
 use axum::body::Body;
 use serde_json::Value;
 
-use super::pages::busy;
 use super::site::{Answer, Site, ask};
+use super::states::busy;
 use crate::web::api::document;
 
 fn documented() -> Vec<(String, String, Value)> {

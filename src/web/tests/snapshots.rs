@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::pages::{busy, failing};
 use super::site::{Site, disk};
+use super::states::{busy, failing};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::units::Timestamp;
 use crate::scheduler::view::DiskRole;
@@ -76,7 +76,7 @@ fn an_empty_box_looks_as_it_did() {
 
 #[test]
 fn a_busy_box_looks_as_it_did() {
-    compare("busy", busy, &["/", "/sectors", "/sectors/3", "/tasks", "/storage"]);
+    compare("busy", busy, &["/", "/sectors", "/sectors/3", "/tasks", "/workers", "/storage"]);
 }
 
 #[test]
