@@ -25,7 +25,7 @@ use crate::worker::timeline::reasons;
 const LAST: usize = 4;
 
 #[derive(Template)]
-#[template(path = "workers.html")]
+#[template(path = "workers.html", blocks = ["live"])]
 struct Workers {
     frame: Frame,
     workers: Vec<Row>,
@@ -99,7 +99,7 @@ pub async fn show(State(state): State<WebState>, seen: Seen) -> Result<Response,
         reach: span(frame.now.since(day.from)),
         frame,
     };
-    page(&seen, &workers)
+    page(&seen, &workers, &workers.as_live())
 }
 
 /// What is known of the last day.

@@ -8,7 +8,7 @@ use crate::domain::failure::{Class, Failure};
 use crate::domain::phase::Phase;
 
 /// Those that have an entry in the bar.
-const PAGES: [&str; 9] = [
+pub const PAGES: [&str; 9] = [
     "/",
     "/sectors",
     "/tasks",
