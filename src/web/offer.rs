@@ -1,5 +1,8 @@
 //! What can be done to a sector now. The state machine itself is asked: its reason is shown.
 
+use serde::Serialize;
+
+use super::schema::shape;
 use crate::domain::event::Event;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, apply};
@@ -15,7 +18,7 @@ pub fn why_not(sector: &Sector, event: &Event) -> Option<WhyNot> {
 }
 
 /// What a person may do to one sector, and what may not be done with the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Offers {
     /// The phases that can be put back now.
     pub retry: Vec<Phase>,
@@ -28,6 +31,8 @@ pub struct Offers {
     pub no_redo: Option<WhyNot>,
     pub no_abort: Option<WhyNot>,
 }
+
+shape!(Offers { retry, copy_again, prove_again, no_retry, no_redo, no_abort });
 
 impl Offers {
     /// The words on the button that puts this phase back.

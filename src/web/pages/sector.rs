@@ -84,7 +84,7 @@ pub async fn show(
     sent: Result<Query<LogParams>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let sector = lookup::sector(&state, &number)?;
-    let history = lookup::history(&state, sector.id.number)?;
+    let history = lookup::history(&state, sector.id.number, None, lookup::HISTORY)?;
     let frame = Frame::new(&state, &seen, Nav::Sectors, format!("Sector {}", sector.id.number));
     let sector_page = SectorPage {
         detail: SectorDetail::of(&state, &sector, &[]),
@@ -100,10 +100,10 @@ pub async fn show(
             .filter_map(|phase| task(&sector, &frame.view.usual, phase))
             .collect(),
         done_in: times::done_in(&sector, &frame.view.usual, frame.now),
-        attempts: attempts(&history),
+        attempts: attempts(&history.items),
         next_needy: next_needy(&frame.view, sector.id.number),
-        history_cut: history.len() >= lookup::HISTORY,
-        history: history.iter().rev().map(happening).collect(),
+        history_cut: history.next.is_some(),
+        history: history.items.iter().rev().map(happening).collect(),
         frame,
         sector,
     };

@@ -3,6 +3,8 @@
 mod access;
 mod actions;
 mod api;
+mod api_bulk;
+mod api_lists;
 mod bulk;
 mod disks;
 mod history;
