@@ -155,6 +155,21 @@ fn a_cursor_or_a_limit_that_makes_no_sense_is_told_in_the_same_words_by_every_li
 }
 
 #[test]
+fn behind_the_largest_number_a_list_is_at_its_end() {
+    let site = full();
+    let last = format!("after={}", u64::MAX);
+    for (name, path) in LISTS {
+        if ["sectors", "damaged", "history", "attempts"].contains(&name) && !path.contains('?') {
+            let page = site.get(&address(path, &last));
+            assert_eq!(page.status, 200, "{path}: {}", page.text);
+            assert_eq!(page.json()[name], json!([]), "{path}");
+        }
+        let newest = site.get(&address(path, "direction=newest&after=0"));
+        assert!(newest.status != 500, "{path}: {}", newest.text);
+    }
+}
+
+#[test]
 fn behind_an_order_that_is_not_open_there_is_nothing() {
     let mut site = Site::empty();
     site.order(3);
