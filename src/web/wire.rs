@@ -147,6 +147,8 @@ pub struct SectorDetail {
     pub history_next: Option<u64>,
     pub attention: Option<String>,
     pub failures: Vec<FailedTask>,
+    /// What is wrong with the stored copy of a finished one.
+    pub fault: Option<Failure>,
     /// Where it stands, in a sentence.
     pub standing: String,
     /// How far its running phases have come.
@@ -222,6 +224,7 @@ impl SectorDetail {
                 .into_iter()
                 .map(|failed| FailedTask::of(state, sector, failed))
                 .collect(),
+            fault: sector.fault().cloned(),
             standing: words::standing(
                 sector,
                 &waiting::held(&state.handle.view(), sector),
@@ -364,6 +367,7 @@ shape!(SectorDetail {
     history_next,
     attention,
     failures,
+    fault,
     standing,
     progress,
     offers,

@@ -16,7 +16,11 @@ use crate::web::{WebState, etag};
 
 pub fn add(api: Api) -> Api {
     let look = says::<Looking>("look", "Have the doctor look").status(202);
-    api.get("/status", status, says::<Status>("status", "The box at a moment"))
+    let now = says::<Status>("status", "The box at a moment")
+        .leads("attention", "sector", &[("number", "$response.body#/attention/0/number")])
+        .leads("in_flight", "sector", &[("number", "$response.body#/in_flight/0/number")])
+        .leads("order", "sectors", &[("order", "$response.body#/orders/0/order")]);
+    api.get("/status", status, now)
         .get("/params", parameters, says::<ParametersState>("params", "The Groth parameters"))
         .get("/doctor", doctor, says::<Option<Examination>>("doctor", "The doctor's latest look"))
         .post("/doctor", look_again, look.leads("doctor", "doctor", &[]))

@@ -231,7 +231,9 @@ fn failures_are_told_by_cause_with_what_names_it_and_what_has_changed() {
     assert_eq!(failures["causes"][1]["cause"], "P1 operator no answer");
     let damaged = site.get("/api/v1/damaged").json();
     assert_eq!(damaged["damaged"][0]["sector"], 3);
-    assert_eq!(damaged["damaged"][0]["failure"]["what"], "a byte is not what it was");
+    let failure = &damaged["damaged"][0]["failure"];
+    assert_eq!(failure["what"], "a byte is not what it was");
+    assert_eq!(site.get("/api/v1/sectors/3").json()["fault"], *failure);
 }
 
 #[test]
