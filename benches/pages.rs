@@ -9,8 +9,10 @@
 mod lab;
 mod support;
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -23,7 +25,7 @@ const ASKED: usize = 300;
 /// How long the cost of browsers is watched.
 const WATCHED: Duration = Duration::from_secs(20);
 
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 30] = [
     "/",
     "/sectors",
     "/sectors?state=finished",
@@ -46,6 +48,8 @@ const PAGES: [&str; 28] = [
     "/logs",
     "/logs?level=warn&q=nothing+like+this",
     "/sectors/7?q=nothing+like+this",
+    "/sectors/7?q=storage_proofs&level=error",
+    "/sectors/7?q=layer+3&attempt=99",
     "/system",
     "/api/v1/status",
     "/api/v1/sectors",
@@ -77,11 +81,33 @@ fn main() {
     assert_eq!(lab.wait_for_end(), Some(0), "{}", lab.messages());
     let data = lab.path("sealbox-data");
     let entries = support::fill(&data, sectors, 0, size, &data.join("storage"));
+    fill_log(&data.join("logs/sectors/s-t01000-7"));
     lab.start();
     lab.pledge(5_000);
     println!("{sectors} finished sectors, {} tasks, {entries} entries; the box works", sectors * 6);
     PAGES.iter().for_each(|page| ask(&lab, page));
+    retry_all(&lab);
     follow(&lab, browsers);
+}
+
+/// A sector's log at its bound: both of its files are full.
+fn fill_log(path: &Path) {
+    const HALF: usize = 512 << 10;
+    fs::create_dir_all(path.parent().expect("it has one")).expect("the logs' directory");
+    let mut id: u64 = 1_700_000_000_000_000;
+    for end in [".older.jsonl", ".jsonl"] {
+        let mut text = String::new();
+        while text.len() < HALF {
+            id += 1_000;
+            text.push_str(&format!(
+                "{{\"at\":\"2023-11-14T22:13:20.000Z\",\"id\":{id},\"level\":\"info\",\"sector\":7,\
+                 \"phase\":\"P1\",\"attempt\":1,\"target\":\"storage_proofs_porep::stacked\",\
+                 \"message\":\"generating layer {}\",\"fields\":{{\"took_ms\":\"512\"}}}}\n",
+                id % 11
+            ));
+        }
+        fs::write(format!("{}{end}", path.display()), text).expect("a log file");
+    }
 }
 
 fn ask(lab: &Lab, page: &str) {
@@ -100,6 +126,15 @@ fn ask(lab: &Lab, page: &str) {
     took.sort();
     let [p50, p99] = [ASKED / 2, ASKED * 99 / 100].map(|at| ms(took[at]));
     println!("{page:<40} first {:6.2} ms, p50 {p50:6.2}, p99 {p99:6.2}", ms(first));
+}
+
+/// Every sector there is has to be looked at, for the answer says of each why nothing was done.
+fn retry_all(lab: &Lab) {
+    let agent = ureq::Agent::config_builder().max_redirects(0).build().new_agent();
+    let begun = Instant::now();
+    let fields = [("action", "retry"), ("which", "all"), ("state", "all")];
+    let answer = agent.post(lab.url("/bulk")).send_form(fields).expect("an answer");
+    println!("retry of all that match: {} after {:.0} ms", answer.status(), ms(begun.elapsed()));
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -71,7 +71,8 @@ fn a_move_that_makes_no_sense_is_refused_in_words() {
     refused(&lab, &["orders", "cancel", "0"], FAILED, "order 0 is not open");
     refused(&lab, &["orders", "move", "1", "--before", "0"], FAILED, "order 0 is not open");
     refused(&lab, &["orders", "move", "1", "--before", "1"], FAILED, "before itself");
-    assert_eq!(lab.post("/api/v1/orders/1/move", &json!({ "before": 9 })), Err(404));
+    assert_eq!(lab.post("/api/v1/orders/1/move", &json!({ "before": 9 })), Err(409));
+    assert_eq!(lab.post("/api/v1/orders/9/move", &json!({ "before": 1 })), Err(404));
     assert_eq!(open(&lab), [1]);
 }
 

@@ -200,6 +200,9 @@ pub enum Request {
     },
     /// List sectors
     Sectors {
+        /// Only those that were issued for this order
+        #[arg(long)]
+        order: Option<u64>,
         /// Only those in this state: all, in_flight, needs_you (or failed), finished, given_up,
         /// or where they stand, as in P1 or "wait seed"
         #[arg(long)]
@@ -224,10 +227,12 @@ pub enum Request {
     },
     /// Show the latest lines of a sector's log, or of the box's
     Log(Lines),
+    /// List what failed, by its cause, with what to do about it
+    Failures,
     /// Put failed tasks back, so that they run again
     Retry {
         /// The sector whose failed tasks are meant
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present_any = ["all", "cause"])]
         sector: Option<SectorNumber>,
         /// Only this phase
         #[arg(long, requires = "sector")]
@@ -235,6 +240,9 @@ pub enum Request {
         /// Every failed task of every sector
         #[arg(long, conflicts_with_all = ["sector", "phase"])]
         all: bool,
+        /// Every task that failed of the causes with this text, in whatever case
+        #[arg(long, value_name = "TEXT", conflicts_with_all = ["sector", "phase"])]
+        cause: Option<String>,
     },
     /// Send a sector back to P1
     Redo {

@@ -1,5 +1,6 @@
 //! Each request to a running box: what is sent, and how its answer is told.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use serde_json::{Value, json};
@@ -28,9 +29,11 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             }
             told(client.post("/api/v1/orders", &body)?, print::order)
         }
-        Request::Sectors { state } => {
-            let query = state.iter().map(|state| ("state", state.clone())).collect();
-            told(client.all("/api/v1/sectors", "sectors", "after", query)?, print::sectors)
+        Request::Sectors { order, state } => {
+            let state = state.iter().map(|state| ("state", state.clone()));
+            let order = order.iter().map(|order| ("order", order.to_string()));
+            let query = state.chain(order).collect();
+            told(client.all("/api/v1/sectors", "sectors", query)?, print::sectors)
         }
         Request::Sector { sector } => {
             told(client.get(&format!("/api/v1/sectors/{sector}"), &[])?, print::sector)
@@ -40,10 +43,14 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             query.extend(task_type.map(|phase| ("task_type", phase.task_type().to_string())));
             query.extend(status.map(|status| ("result_status", status.to_string())));
             query.extend(sector.map(|sector| ("sector", sector.to_string())));
-            told(client.all("/api/v1/tasks", "tasks", "cursor", query)?, print::tasks)
+            told(client.all("/api/v1/tasks", "tasks", query)?, print::tasks)
         }
         Request::Log(lines) => log::latest(client, lines),
-        Request::Retry { sector: Some(sector), phase, all: _ } => {
+        Request::Failures => {
+            told(client.all("/api/v1/failures", "causes", Vec::new())?, print::failures)
+        }
+        Request::Retry { cause: Some(cause), .. } => retry_cause(client, cause),
+        Request::Retry { sector: Some(sector), phase, all: _, cause: None } => {
             let body = match phase {
                 Some(phase) => json!({ "phase": phase.short_name() }),
                 None => json!({}),
@@ -51,7 +58,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             let answer = client.post(&format!("/api/v1/sectors/{sector}/retry"), &body)?;
             told(answer, |value| print::retried(Some(*sector), value))
         }
-        Request::Retry { sector: None, phase: _, all: _ } => {
+        Request::Retry { sector: None, phase: _, all: _, cause: None } => {
             told(client.post("/api/v1/retry", &json!({}))?, |value| print::retried(None, value))
         }
         Request::Redo { sector } => {
@@ -103,7 +110,9 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
                 "the webhook has taken the test alert".to_owned()
             })
         }
-        Request::Orders { order: None } => told(client.get("/api/v1/orders", &[])?, print::orders),
+        Request::Orders { order: None } => {
+            told(client.all("/api/v1/orders", "orders", Vec::new())?, print::orders)
+        }
         Request::Orders { order: Some(OrdersOrder::Move { order, to, before }) } => {
             let mut body = json!({});
             to.iter().for_each(|to| body["to"] = to.as_str().into());
@@ -130,7 +139,7 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
             told(answer, |answer| print::aborted(*sector, answer))
         }
         Request::Orphans { order: None } => {
-            told(client.get("/api/v1/orphans", &[])?, print::orphans)
+            told(client.all("/api/v1/orphans", "orphans", Vec::new())?, print::orphans)
         }
         Request::Orphans { order: Some(OrphanOrder::Delete { path, yes: false }) } => {
             Err(Refusal::new(
@@ -145,6 +154,37 @@ pub fn ask(client: &Client, request: &Request) -> Result<Answer, Refusal> {
         }
         Request::Verify { sector, all: _ } => verify(client, *sector, &mut io::stderr()),
     }
+}
+
+/// Every task that failed of a cause with this text: as many at a time as the box takes.
+fn retry_cause(client: &Client, text: &str) -> Result<Answer, Refusal> {
+    let failures = client.all("/api/v1/failures", "causes", Vec::new())?;
+    let causes: BTreeSet<&str> = failures
+        .get("causes")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|cause| cause.get("cause")?.as_str())
+        .filter(|cause| cause.to_lowercase().contains(&text.to_lowercase()))
+        .collect();
+    if causes.is_empty() {
+        let what = format!("nothing has failed of a cause with {text:?}");
+        return Err(Refusal::new(Exit::NotFound, what, "`sealbox failures` lists the causes"));
+    }
+    let mut answers = Vec::new();
+    for cause in causes {
+        loop {
+            let body = json!({ "action": "retry", "cause": cause });
+            let answer = client.post("/api/v1/bulk", &body)?;
+            let count = |at: &str| answer.pointer(at).and_then(Value::as_u64).unwrap_or_default();
+            let again = count("/counts/left") > 0 && count("/counts/done") > 0;
+            answers.push(answer);
+            if !again {
+                break;
+            }
+        }
+    }
+    told(print::together(&answers), print::bulk)
 }
 
 fn told(json: Value, tell: impl FnOnce(&Value) -> String) -> Result<Answer, Refusal> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_rustls::rustls;
 use ureq::http::Response;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -173,12 +173,11 @@ impl Client {
         )
     }
 
-    /// All pages of a list in one: `{"<rows>": […]}`. `cursor` is the query's name for `next`.
+    /// All pages of a list in one, `{"<rows>": […]}`, with what else the last of them says.
     pub fn all(
         &self,
         path: &str,
         rows: &str,
-        cursor: &str,
         query: Vec<(&str, String)>,
     ) -> Result<Value, Refusal> {
         let mut found = Vec::new();
@@ -186,14 +185,18 @@ impl Client {
         loop {
             let mut page_query = query.clone();
             page_query.push(("limit", PAGE.to_string()));
-            page_query.extend(next.clone().map(|next| (cursor, next)));
+            page_query.extend(next.clone().map(|next| ("after", next)));
             let mut page = self.get(path, &page_query)?;
             let Some(Value::Array(page_rows)) = page.get_mut(rows).map(Value::take) else {
                 return Err(strange(path, &format!("without `{rows}`")));
             };
             found.extend(page_rows);
             let following = match page.get("next") {
-                None | Some(Value::Null) => return Ok(json!({ rows: found })),
+                None | Some(Value::Null) => {
+                    page[rows] = found.into();
+                    page.as_object_mut().and_then(|page| page.remove("next"));
+                    return Ok(page);
+                }
                 Some(Value::String(next)) => next.clone(),
                 Some(other) => other.to_string(),
             };

@@ -1,6 +1,8 @@
 //! Answers as people read them: aligned columns, no colours, one line a row.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 use crate::domain::ids::SectorNumber;
 
@@ -230,6 +232,53 @@ pub fn retried(sector: Option<SectorNumber>, value: &Value) -> String {
         (false, Some(sector)) => format!("put back: sector {sector} {}", tasks.join(", ")),
         (false, None) => format!("put back: {}", tasks.join(", ")),
     }
+}
+
+/// A line a cause, and what to do about it. The box tells so many tasks at a time: a cause can come
+/// again.
+pub fn failures(value: &Value) -> String {
+    const NAMED: usize = 10;
+    let mut causes: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
+    for cause in rows_of(value, "causes") {
+        causes.entry(cell(cause.get("cause"))).or_default().push(cause);
+    }
+    if causes.is_empty() {
+        return "nothing has failed".to_owned();
+    }
+    let line = |(cause, told): (&String, &Vec<&Value>)| {
+        let sectors = || told.iter().flat_map(|one| rows_of(one, "sectors"));
+        let named: Vec<String> = sectors().take(NAMED).map(|one| cell(Some(one))).collect();
+        let more = if sectors().nth(NAMED).is_some() { ", …" } else { "" };
+        let tasks = count(told.iter().flat_map(|one| rows_of(one, "tasks")).count() as u64, "task");
+        let mend = cell(told.first().and_then(|one| one.get("mend")));
+        format!("{tasks}: {cause} (sectors {}{more})\n  {mend}\n", named.join(", "))
+    };
+    causes.iter().map(line).collect()
+}
+
+/// Several answers to a bulk action as one.
+pub fn together(answers: &[Value]) -> Value {
+    let all = |name: &str| answers.iter().flat_map(|one| rows_of(one, name)).cloned().collect();
+    let (done, not_done): (Vec<Value>, Vec<Value>) = (all("done"), all("not_done"));
+    let counted = |at: &str| -> u64 {
+        answers.iter().filter_map(|one| one.pointer(at).and_then(Value::as_u64)).sum()
+    };
+    json!({
+        "counts": { "done": counted("/counts/done"), "not_done": counted("/counts/not_done") },
+        "done": done,
+        "not_done": not_done,
+    })
+}
+
+/// What was put back, and why the rest was not.
+pub fn bulk(value: &Value) -> String {
+    let done = rows_of(value, "done").len() as u64;
+    let mut text = format!("{} put back\n", count(done, "task"));
+    for not in rows_of(value, "not_done") {
+        let (number, why) = (cell(not.get("count")), cell(not.get("why")));
+        text.push_str(&format!("{number} not: {why}\n"));
+    }
+    text
 }
 
 pub fn parameters(value: &Value) -> String {

@@ -42,7 +42,7 @@ pub fn verify(
 
 fn finished(client: &Client) -> Result<Vec<u64>, Refusal> {
     let query = vec![("state", "finished".to_owned())];
-    let found = client.all("/api/v1/sectors", "sectors", "after", query)?;
+    let found = client.all("/api/v1/sectors", "sectors", query)?;
     let rows = found.get("sectors").and_then(Value::as_array).into_iter().flatten();
     Ok(rows.filter_map(|row| row.get("number")?.as_u64()).collect())
 }

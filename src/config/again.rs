@@ -102,6 +102,7 @@ impl Config {
         let Self {
             source,
             notes,
+            given,
             miner,
             sector_size,
             porep,
@@ -159,6 +160,13 @@ impl Config {
         changes.leave("check.every_sec", &self.check_every, &check_every);
         with.source = source;
         with.notes = notes;
+        // What stays as it was is still what was said then.
+        let is_of = |key: &str, left: &str| {
+            key.strip_prefix(left).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let stays = |key: &String| changes.needs_restart.iter().any(|left| is_of(key, left));
+        with.given.retain(|key, _| stays(key));
+        with.given.extend(given.into_iter().filter(|(key, _)| !stays(key)));
         (with, changes)
     }
 }
@@ -237,6 +245,8 @@ mod tests {
         assert_eq!(changes.needs_restart, needs_restart);
         assert_eq!((with.auto_pledge, &with.needs), (AutoPledge::Sectors(7), &read.needs));
         assert_eq!((with.miner, &with.workers), (runs.miner, &runs.workers));
+        assert!(!with.given.contains_key("miner"), "that of the file is not in effect");
+        assert_eq!(with.given.get("auto_pledge"), read.given.get("auto_pledge"));
         assert_eq!(with.with(read).1.in_effect, Vec::<&str>::new());
     }
 

@@ -177,6 +177,7 @@ pub(super) fn parse(
     let config = Table::read_root(&reading, |root| {
         read::config(root, source, base, environment.parameter_cache)
     });
+    let config = Config { given: reading.given(), ..config };
     let (problems, keys) = reading.finish();
     if problems.is_empty() { Ok((config, keys)) } else { Err(ConfigErrors::new(problems)) }
 }

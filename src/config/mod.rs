@@ -50,6 +50,9 @@ pub struct Config {
     pub source: Source,
     /// What was accepted and has no effect here, and why; one sentence each.
     pub notes: Vec<String>,
+    /// The keys that the file or a variable gives, and where; the others have their defaults.
+    #[serde(skip)]
+    pub given: BTreeMap<String, Place>,
     #[serde(serialize_with = "show::as_text")]
     pub miner: ActorId,
     /// The size of a sector when an order names none.

@@ -1,5 +1,6 @@
 //! Which keys there are, and what each may be.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -81,6 +82,8 @@ pub fn config(
         parameters,
         log: log(root),
         notes,
+        // Known when all is read.
+        given: BTreeMap::new(),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Reading<'a> {
     /// Every variable that belongs to a key.
     names: RefCell<BTreeSet<String>>,
     unknown: RefCell<Vec<Unknown>>,
+    /// Every key that was asked for and is given.
+    given: RefCell<BTreeMap<String, Place>>,
 }
 
 struct Unknown {
@@ -75,6 +77,7 @@ impl<'a> Reading<'a> {
             keys: RefCell::default(),
             names: RefCell::default(),
             unknown: RefCell::default(),
+            given: RefCell::default(),
         }
     }
 
@@ -122,6 +125,16 @@ impl<'a> Reading<'a> {
     /// Notes that there is such a key.
     pub fn know_key(&self, key: String) {
         self.keys.borrow_mut().insert(key);
+    }
+
+    /// Notes that a key is given.
+    pub fn know_place(&self, key: &str, place: &Place) {
+        self.given.borrow_mut().insert(key.to_owned(), place.clone());
+    }
+
+    /// What is given so far, and where.
+    pub fn given(&self) -> BTreeMap<String, Place> {
+        self.given.borrow().clone()
     }
 
     /// The value of a key's variable; notes that there is such a variable.

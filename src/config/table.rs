@@ -74,11 +74,21 @@ impl<'r, 'a> Table<'r, 'a> {
             let name = variable_of(&full);
             if let Some(value) = self.reading.variable(&name) {
                 let place = Place::Variable { variable: name };
+                self.reading.know_place(&full, &place);
                 return Some(Entry { key: full, place, raw: Raw::Variable(value) });
             }
         }
         let item = written?;
-        Some(Entry { key: full, place: self.place_of(key), raw: Raw::Written(item) })
+        Some(Entry { place: self.note_place(key), key: full, raw: Raw::Written(item) })
+    }
+
+    /// Where a key is written; noted, unless it is one of several.
+    fn note_place(&self, key: &str) -> Place {
+        let place = self.place_of(key);
+        if !self.in_list {
+            self.reading.know_place(&self.full(key), &place);
+        }
+        place
     }
 
     fn refuse_entry<T>(&self, entry: &Entry, expected: String) -> Option<T> {
@@ -229,6 +239,7 @@ impl<'r, 'a> Table<'r, 'a> {
         read: impl Fn(&Value) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let item = self.ask(key)?;
+        self.note_place(key);
         let full = self.full(key);
         let Some(array) = item.as_array() else {
             let entry = Entry { key: full, place: self.place_of(key), raw: Raw::Written(item) };
@@ -264,6 +275,7 @@ impl<'r, 'a> Table<'r, 'a> {
     /// Every `[[key]]`; `None` if there is none at all.
     pub fn tables<T>(&self, key: &'static str, read: impl Fn(&Table) -> T) -> Option<Vec<T>> {
         let item = self.ask(key)?;
+        self.note_place(key);
         let rows: Option<Vec<(&dyn TableLike, _)>> = match item {
             Item::ArrayOfTables(rows) => {
                 Some(rows.iter().map(|row| (row as _, row.span())).collect())

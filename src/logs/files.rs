@@ -1,6 +1,7 @@
 //! Each sector's own log: two files of bounded size, the newer of which is written to. When that is
 //! full it takes the place of the older one, which is gone then.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::line::{Line, LineId};
-use super::query::{Page, Picker, Query};
+use super::query::{Page, Picker, Query, Sieve};
 use crate::domain::ids::{ActorId, SectorId, SectorNumber};
 
 /// One of a sector's two files is no larger, but for the lines that are written at once.
@@ -85,11 +86,11 @@ impl SectorFiles {
     /// # Errors
     /// The newer file is there and cannot be read.
     pub fn select(&self, number: SectorNumber, query: &Query) -> io::Result<Page> {
-        let mut picker = Picker::new(query);
+        let (mut picker, sieve) = (Picker::new(query), Sieve::of(query));
         let newer = tail(&self.path(number, NEWER), 2 * HALF)?;
-        if picker.take(newest_first(&newer)) {
+        if picker.take(newest_first(&newer, &sieve).map(Cow::Owned)) {
             let older = tail(&self.path(number, OLDER), 2 * HALF)?;
-            let _ = picker.take(newest_first(&older));
+            let _ = picker.take(newest_first(&older, &sieve).map(Cow::Owned));
         }
         Ok(picker.page())
     }
@@ -169,8 +170,9 @@ pub fn tail(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
 }
 
 /// What is no line of ours is passed over: cut short, or of an earlier version.
-pub fn newest_first(bytes: &[u8]) -> impl Iterator<Item = Line> {
-    bytes.rsplit(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+pub fn newest_first(bytes: &[u8], sieve: &Sieve) -> impl Iterator<Item = Line> {
+    let written = bytes.rsplit(|byte| *byte == b'\n').filter(|line| sieve.lets_through(line));
+    written.filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// By sector, each in its order; lines that concern none are left out.

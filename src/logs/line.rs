@@ -84,17 +84,18 @@ impl From<&tracing::Level> for Level {
 }
 
 /// Whom a line concerns, as far as that is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct About {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sector: Option<SectorNumber>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Read")]
 pub struct Line {
     pub id: LineId,
     pub level: Level,
@@ -105,6 +106,27 @@ pub struct Line {
     pub message: String,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
+}
+
+/// A line as it is read: without `flatten`, which keeps a copy of all that it passes over.
+#[derive(Deserialize)]
+struct Read {
+    id: LineId,
+    level: Level,
+    sector: Option<SectorNumber>,
+    phase: Option<Phase>,
+    attempt: Option<u32>,
+    target: String,
+    message: String,
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+}
+
+impl From<Read> for Line {
+    fn from(read: Read) -> Self {
+        let Read { id, level, sector, phase, attempt, target, message, fields } = read;
+        Self { id, level, about: About { sector, phase, attempt }, target, message, fields }
+    }
 }
 
 /// A line as it is written and sent: with its time as people read it.

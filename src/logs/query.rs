@@ -1,5 +1,7 @@
 //! Which lines are wanted, and how they are picked, from the newest back.
 
+use std::borrow::Cow;
+
 use super::line::{Level, Line, LineId};
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
@@ -32,6 +34,33 @@ impl Query {
     }
 }
 
+/// Passes over written lines that cannot hold what is searched for, without reading them: reading
+/// one costs ten times as much.
+#[derive(Debug, Default)]
+pub struct Sieve(Option<String>);
+
+impl Sieve {
+    /// The longest part of the search that a written line has as it is: JSON puts a backslash
+    /// before some characters, and what a line holds is put together with ` ` and `=`.
+    pub fn of(query: &Query) -> Self {
+        let as_it_is = |c: char| c.is_ascii_graphic() && !['"', '\\', '='].contains(&c);
+        let text = query.text.as_deref().unwrap_or_default();
+        let parts = text.split(|c| !as_it_is(c)).filter(|part| !part.is_empty());
+        Self(parts.max_by_key(|part| part.len()).map(str::to_owned))
+    }
+
+    /// Whether the line has to be read.
+    pub fn lets_through(&self, written: &[u8]) -> bool {
+        let Some(part) = &self.0 else { return true };
+        // What is not ASCII may become ASCII in lower case.
+        if !written.is_ascii() {
+            return true;
+        }
+        let written = written.to_ascii_lowercase();
+        str::from_utf8(&written).is_ok_and(|written| written.contains(part))
+    }
+}
+
 /// Lines in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
@@ -55,7 +84,7 @@ impl<'a> Picker<'a> {
     }
 
     /// Whether more lines could be of use.
-    pub fn take(&mut self, lines: impl Iterator<Item = Line>) -> bool {
+    pub fn take<'l>(&mut self, lines: impl Iterator<Item = Cow<'l, Line>>) -> bool {
         for line in lines {
             if self.done {
                 break;
@@ -67,7 +96,7 @@ impl<'a> Picker<'a> {
             if self.query.after.is_some_and(|after| line.id <= after) {
                 self.done = true;
             } else if self.query.wants(&line) {
-                self.found.push(line);
+                self.found.push(line.into_owned());
                 // One more than wanted says that there are more.
                 self.done = self.query.after.is_none() && self.found.len() > self.query.limit;
             }
@@ -96,7 +125,7 @@ mod tests {
             let mut line = Line::own(LineId(id), format!("number {id}"));
             line.level = if id.is_multiple_of(3) { Level::Error } else { Level::Info };
             line.about.sector = Some(SectorNumber(id % 2));
-            line
+            Cow::Owned::<Line>(line)
         };
         let mut picker = Picker::new(query);
         // The second file begins with lines that the first has, too.
@@ -132,5 +161,38 @@ mod tests {
         assert_eq!(pick(&of_one).0, [3, 9]);
         let found = Query { text: Some("number 4".to_owned()), ..all };
         assert_eq!(pick(&found).0, [4]);
+    }
+
+    #[test]
+    fn the_sieve_lets_through_every_line_that_holds_what_is_searched_for() {
+        let mut line = Line::own(LineId(7), "The \"Quoted\" path C:\\tmp\tends;".to_owned());
+        line.target = "storage_proofs::Porep".to_owned();
+        line.fields.insert("Class".to_owned(), "No Space".to_owned());
+        let kelvin = Line { message: "300 \u{212a} are too warm".to_owned(), ..line.clone() };
+        for line in [line, kelvin] {
+            let written = line.json();
+            let all = format!("{} {}", line.text(), line.target).to_lowercase();
+            let starts: Vec<usize> = all.char_indices().map(|(at, _)| at).collect();
+            for (nth, from) in starts.iter().enumerate() {
+                for to in &starts[nth + 1..] {
+                    let query =
+                        Query { text: Some(all[*from..*to].to_owned()), ..Query::default() };
+                    if line.holds(&all[*from..*to]) {
+                        assert!(Sieve::of(&query).lets_through(written.as_bytes()), "{query:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_sieve_passes_over_what_holds_nothing_of_the_search() {
+        let written = Line::own(LineId(7), "labelling layer 3".to_owned()).json();
+        let lets_through = |text: &str| {
+            let query = Query { text: Some(text.to_owned()), ..Query::default() };
+            Sieve::of(&query).lets_through(written.as_bytes())
+        };
+        assert!(lets_through("layer 3") && lets_through("\u{fc}"), "the shorter part is not asked");
+        assert!(!lets_through("nothing like this") && !lets_through("class=space"));
     }
 }

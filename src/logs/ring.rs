@@ -1,5 +1,6 @@
 //! The latest lines of the box's log, in memory.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::{newest_first, tail};
 use super::line::{Line, LineId};
-use super::query::{Page, Picker, Query};
+use super::query::{Page, Picker, Query, Sieve};
 
 /// How many lines.
 const LINES: usize = 2_000;
@@ -30,7 +31,9 @@ impl Ring {
     pub fn remembering(dir: &Path) -> Self {
         let bytes = newest(dir).and_then(|file| tail(&file, REMEMBERED_BYTES).ok());
         let bytes = bytes.unwrap_or_default();
-        let mut lines: Vec<Arc<Line>> = newest_first(&bytes).take(LINES).map(Arc::new).collect();
+        let all = Sieve::default();
+        let latest = newest_first(&bytes, &all).take(LINES);
+        let mut lines: Vec<Arc<Line>> = latest.map(Arc::new).collect();
         // Lines of several threads may have been written in another order than they came.
         lines.sort_by_key(|line| line.id);
         let last = lines.last().map(|line| line.id).unwrap_or_default();
@@ -61,7 +64,7 @@ impl Ring {
         // Whoever logs does not wait for a search.
         let lines: Vec<Arc<Line>> = self.ring().lines.iter().cloned().collect();
         let mut picker = Picker::new(query);
-        let _ = picker.take(lines.iter().rev().map(|line| Line::clone(line)));
+        let _ = picker.take(lines.iter().rev().map(|line| Cow::Borrowed(&**line)));
         picker.page()
     }
 

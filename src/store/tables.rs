@@ -203,7 +203,9 @@ impl State {
     /// The first entry of the last run that begins no later than `seq`.
     fn run_with(&self, prefix: &[u8], seq: Seq) -> Result<Option<u64>, StoreError> {
         let direction = Direction::NewestFirst;
-        let mut runs = self.range(range_of(prefix.to_vec(), Some(seq.0 + 1), direction), direction);
+        // Behind the last number there is nothing to leave out.
+        let beyond = seq.0.checked_add(1);
+        let mut runs = self.range(range_of(prefix.to_vec(), beyond, direction), direction);
         Ok(runs.next().transpose()?.map(|(key, _)| number_of(&key)))
     }
 

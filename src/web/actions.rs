@@ -1,7 +1,7 @@
 //! What the page's buttons do: plain forms, answered by going back with a sentence of what
 //! happened, or by the error page.
 
-pub mod bulk;
+pub mod many;
 mod orders;
 
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::future::join_all;
 use serde::Deserialize;
 
+use super::bulk::{self, Act, Which};
 use super::entry::By;
 use super::error::{Named, PageError, Unanswered};
-use super::lookup::shortened;
+use super::lookup::{SectorQuery, shortened};
 use super::pages::failures;
 use super::show::{grouped, plural};
 use super::undo::Undo;
@@ -24,6 +24,7 @@ use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::units::ByteSize;
 use crate::scheduler::command::{Command, Done, Retried};
+use crate::store::SectorFilter;
 
 pub use orders::{cancel_order, move_order, order, order_count, order_id, order_size, place};
 
@@ -199,31 +200,27 @@ pub struct CauseFields {
     back: String,
 }
 
-/// Puts back every task that failed of this cause. One that was retried meanwhile is passed over.
+/// Puts back every task that failed of this cause, and says of the others why not.
 pub async fn retry_cause(
     State(state): State<WebState>,
     By(by): By,
     sent: Fields<CauseFields>,
 ) -> Answer {
     let fields = fields(sent)?;
-    let Some(cause) = &fields.cause else {
-        return carry_out(&state, &by, Command::RetryAll, &Plain { back: fields.back }).await;
-    };
-    let group = failures::groups(&state)?.into_iter().find(|group| group.key() == *cause);
-    let Some(group) = group else {
-        return Ok(said(&fields.back, "Nothing to retry: this cause is gone."));
-    };
-    let retries = group.failed.iter().map(|failed| {
-        let command = Command::Retry { sector: failed.sector, phase: Some(failed.phase) };
-        state.handle.command(command, &by)
-    });
-    let mut retried = Vec::new();
-    for result in join_all(retries).await {
-        if let Ok(Done::Retried(more)) = result {
-            retried.extend(more);
+    let which = match &fields.cause {
+        None => Which::Matching(SectorQuery::first(SectorFilter::Attention, bulk::MOST)),
+        Some(cause) => {
+            let group = failures::groups(&state)?.into_iter().find(|group| group.key() == *cause);
+            let Some(group) = group else {
+                return Ok(said(&fields.back, "Nothing to retry: this cause is gone."));
+            };
+            let targets = group.failed.iter().map(|failed| (failed.sector, Some(failed.phase)));
+            Which::These(targets.collect())
         }
-    }
-    Ok(said(&fields.back, &done_words(&Done::Retried(retried))))
+    };
+    let chosen = bulk::choose(&state, Act::Retry, which).await?;
+    let outcome = bulk::carry_out(&state, &by, Act::Retry, chosen).await?;
+    Ok(said(&fields.back, &outcome.words(Act::Retry)))
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,8 @@ use super::entry::cookie;
 use super::undo::Undo;
 
 const NAME: &str = "sealbox_said";
-const LONGEST: usize = 300;
+/// A cookie may have 4 KiB: every character may be 4 bytes, written as 8 digits.
+const LONGEST: usize = 480;
 /// Between the sentence and the undo.
 const UNDO: char = '\n';
 /// Long enough for the redirect, short enough not to turn up on tomorrow's page.

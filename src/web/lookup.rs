@@ -1,16 +1,18 @@
 //! What the pages and the API ask of the store, with the parameters of an address parsed.
 
+use std::str::FromStr;
+
 use serde::Deserialize;
 
 use super::WebState;
 use super::error::Unanswered;
 use super::gantt::Range;
 use crate::domain::event::Entry;
-use crate::domain::ids::SectorNumber;
+use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::task::ResultStatus;
-use crate::domain::units::SectorSize;
+use crate::domain::units::{SectorSize, Seq};
 use crate::store::{Direction, Page, SectorFilter, StageKind, TaskCursor, TaskFilter, TaskLine};
 
 /// Rows of a page of a list, unless the address says otherwise.
@@ -64,6 +66,8 @@ pub struct SectorParams {
     /// A phase that is not over: queued, running or failed.
     pub phase: Option<String>,
     pub size: Option<String>,
+    /// The order that they were issued for.
+    pub order: Option<String>,
     pub after: Option<String>,
     pub limit: Option<String>,
     /// A number to go to.
@@ -75,19 +79,20 @@ pub struct SectorQuery {
     pub of: SectorsOf,
     pub phase: Option<Phase>,
     pub size: Option<SectorSize>,
+    pub order: Option<OrderId>,
     pub after: Option<SectorNumber>,
     pub limit: usize,
 }
 
 impl SectorQuery {
-    /// The first of them, whatever their phase and size.
+    /// The first of them, whatever else is true of them.
     pub fn first(of: SectorFilter, limit: usize) -> Self {
-        Self { of: SectorsOf(of), phase: None, size: None, after: None, limit }
+        Self { of: SectorsOf(of), phase: None, size: None, order: None, after: None, limit }
     }
 
     /// More than the lists of the store know: the sectors have to be looked at.
     pub fn is_narrow(&self) -> bool {
-        self.phase.is_some() || self.size.is_some()
+        self.phase.is_some() || self.size.is_some() || self.order.is_some()
     }
 
     /// As an address writes it, without the place in the list.
@@ -95,6 +100,7 @@ impl SectorQuery {
         let mut filter = format!("state={}", self.of.value());
         self.phase.iter().for_each(|phase| filter.push_str(&format!("&phase={phase}")));
         self.size.iter().for_each(|size| filter.push_str(&format!("&size={}", size.name())));
+        self.order.iter().for_each(|order| filter.push_str(&format!("&order={order}")));
         filter
     }
 
@@ -116,7 +122,9 @@ impl SectorQuery {
 
     fn wants(&self, sector: &Sector) -> bool {
         let at_hand = |wanted| sector.stage.works().any(|(phase, _)| phase == wanted);
-        self.phase.is_none_or(at_hand) && self.size.is_none_or(|size| size == sector.size)
+        self.phase.is_none_or(at_hand)
+            && self.size.is_none_or(|size| size == sector.size)
+            && self.order.is_none_or(|order| order == sector.order)
     }
 }
 
@@ -126,7 +134,8 @@ impl SectorParams {
             of: given(&self.state).map_or(Ok(SectorsOf(SectorFilter::All)), SectorsOf::parse)?,
             phase: given(&self.phase).map(phase).transpose()?,
             size: given(&self.size).map(size).transpose()?,
-            after: given(&self.after).map(|text| number(text, "after")).transpose()?,
+            order: given(&self.order).map(order).transpose()?,
+            after: after(&self.after, "12")?,
             limit: limit(given(&self.limit))?,
         })
     }
@@ -168,7 +177,7 @@ impl TaskParams {
         };
         Ok(TaskQuery {
             filter,
-            after: given(&self.after).map(task_cursor).transpose()?,
+            after: after(&self.after, "12-P4")?,
             limit: limit(given(&self.limit))?,
         })
     }
@@ -223,6 +232,13 @@ fn size(text: &str) -> Result<SectorSize, Unanswered> {
     })
 }
 
+fn order(text: &str) -> Result<OrderId, Unanswered> {
+    text.parse().map(OrderId).map_err(|_| {
+        let what = format!("order: `{}` is no order's number", shortened(text));
+        Unanswered::invalid(what, "give a whole number, as in 3")
+    })
+}
+
 fn result_status(text: &str) -> Result<ResultStatus, Unanswered> {
     let code = text.parse::<u8>().ok();
     code.and_then(|code| ResultStatus::try_from(code).ok()).ok_or_else(|| {
@@ -254,13 +270,77 @@ pub fn limit(text: Option<&str>) -> Result<usize, Unanswered> {
     })
 }
 
-fn task_cursor(text: &str) -> Result<TaskCursor, Unanswered> {
-    text.parse().map_err(|_| {
+/// Where a list goes on; `example` is such a place.
+fn after<C: FromStr>(sent: &Option<String>, example: &str) -> Result<Option<C>, Unanswered> {
+    place(given(sent), example, |text| text.parse().ok())
+}
+
+fn place<C>(
+    sent: Option<&str>,
+    example: &str,
+    read: impl Fn(&str) -> Option<C>,
+) -> Result<Option<C>, Unanswered> {
+    let Some(text) = sent else { return Ok(None) };
+    read(text).map(Some).ok_or_else(|| {
         Unanswered::invalid(
             format!("after: `{}` is no place in the list", shortened(text)),
-            "use what `next` said, as in 12-P4",
+            format!("use what `next` said, as in {example}"),
         )
     })
+}
+
+/// Which piece of a list, as an address says it.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Paging {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+impl Paging {
+    /// Where it goes on; `example` is such a place.
+    pub fn after<C>(
+        &self,
+        example: &str,
+        read: impl Fn(&str) -> Option<C>,
+    ) -> Result<Option<C>, Unanswered> {
+        place(given(&self.after), example, read)
+    }
+
+    pub fn limit(&self) -> Result<usize, Unanswered> {
+        limit(given(&self.limit))
+    }
+}
+
+/// A piece of what lies in memory; `place` is where an item stands in the list.
+pub fn piece<T, C>(
+    mut items: impl Iterator<Item = T>,
+    limit: usize,
+    place: impl Fn(&T) -> C,
+) -> Page<T, C> {
+    let piece: Vec<T> = items.by_ref().take(limit).collect();
+    let more = items.next().is_some();
+    let next = piece.last().filter(|_| more).map(place);
+    Page { items: piece, next }
+}
+
+/// Which way a list goes, as an address says it.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Way {
+    direction: Option<String>,
+}
+
+impl Way {
+    /// The oldest first, unless it says otherwise.
+    pub fn direction(&self) -> Result<Direction, Unanswered> {
+        match given(&self.direction) {
+            None | Some("oldest") => Ok(Direction::OldestFirst),
+            Some("newest") => Ok(Direction::NewestFirst),
+            Some(other) => Err(Unanswered::invalid(
+                format!("direction: `{}` is none", shortened(other)),
+                "use oldest or newest",
+            )),
+        }
+    }
 }
 
 /// The sector of an address. Text that is no number names no sector.
@@ -269,8 +349,16 @@ pub fn sector(state: &WebState, text: &str) -> Result<Sector, Unanswered> {
     state.reader.sector(number)?.ok_or_else(|| Unanswered::no_sector(text))
 }
 
-pub fn history(state: &WebState, number: SectorNumber) -> Result<Vec<Entry>, Unanswered> {
-    Ok(state.reader.history(number, None, HISTORY)?)
+/// A sector's history, oldest first, behind an entry.
+pub fn history(
+    state: &WebState,
+    number: SectorNumber,
+    after: Option<Seq>,
+    limit: usize,
+) -> Result<Page<Entry, Seq>, Unanswered> {
+    // One more, to see whether there are more.
+    let entries = state.reader.history(number, after, limit + 1)?;
+    Ok(piece(entries.into_iter(), limit, |entry| entry.seq))
 }
 
 pub fn sectors(

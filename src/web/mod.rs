@@ -3,6 +3,8 @@
 mod actions;
 pub mod api;
 mod assets;
+mod attempts;
+mod bulk;
 mod charts;
 mod disks;
 mod entry;
@@ -41,6 +43,7 @@ pub(crate) mod tests;
 mod times;
 mod undo;
 mod verify;
+mod waiting;
 mod wire;
 mod words;
 
@@ -179,6 +182,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/logs.txt", get(pages::logs::text))
         .route("/tasks", get(pages::tasks::show))
         .route("/failures", get(pages::failures::show))
+        .route("/workers", get(pages::workers::show))
         .route("/history", get(pages::history::show))
         .route("/storage", get(pages::storage::show))
         .route("/orphans/delete", post(actions::delete_orphan))
@@ -194,7 +198,7 @@ fn pages_and_actions() -> Router<WebState> {
         .route("/sectors/{number}/redo", post(actions::redo))
         .route("/sectors/{number}/abort", post(actions::abort))
         .route("/failures/retry", post(actions::retry_cause))
-        .route("/bulk", post(actions::bulk::act))
+        .route("/bulk", post(actions::many::act))
         .route("/intake/pause", post(actions::pause))
         .route("/intake/resume", post(actions::resume))
         .route("/phases/{phase}/pause", post(actions::pause_phase))

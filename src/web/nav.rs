@@ -7,6 +7,7 @@ pub enum Nav {
     Sectors,
     Tasks,
     Failures,
+    Workers,
     History,
     Storage,
     Logs,
@@ -14,11 +15,12 @@ pub enum Nav {
 }
 
 impl Nav {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Overview,
         Self::Sectors,
         Self::Tasks,
         Self::Failures,
+        Self::Workers,
         Self::History,
         Self::Storage,
         Self::Logs,
@@ -31,6 +33,7 @@ impl Nav {
             Self::Sectors => "Sectors",
             Self::Tasks => "Tasks",
             Self::Failures => "Failures",
+            Self::Workers => "Workers",
             Self::History => "History",
             Self::Storage => "Storage",
             Self::Logs => "Logs",
@@ -44,10 +47,27 @@ impl Nav {
             Self::Sectors => "/sectors",
             Self::Tasks => "/tasks",
             Self::Failures => "/failures",
+            Self::Workers => "/workers",
             Self::History => "/history",
             Self::Storage => "/storage",
             Self::Logs => "/logs",
             Self::System => "/system",
+        }
+    }
+
+    /// The key that leads there together with those that the browser asks for (Alt and Shift in
+    /// most): one letter alone would be taken from whoever speaks to the page.
+    pub fn key(self) -> char {
+        match self {
+            Self::Overview => '1',
+            Self::Sectors => '2',
+            Self::Tasks => '3',
+            Self::Failures => '4',
+            Self::Workers => '5',
+            Self::History => '6',
+            Self::Storage => '7',
+            Self::Logs => '8',
+            Self::System => '9',
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What can be done to a sector now. The state machine itself is asked: its reason is shown.
 
+use serde::Serialize;
+
+use super::schema::shape;
 use crate::domain::event::Event;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{Stamp, apply};
@@ -8,8 +11,14 @@ use crate::domain::sector::Sector;
 /// The reason why it cannot be done.
 pub type WhyNot = &'static str;
 
+/// Why this cannot happen to the sector now; none: it can.
+pub fn why_not(sector: &Sector, event: &Event) -> Option<WhyNot> {
+    let stamp = Stamp { seq: sector.seq, at: sector.updated };
+    apply(sector, stamp, event).err().map(|illegal| illegal.why)
+}
+
 /// What a person may do to one sector, and what may not be done with the reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Offers {
     /// The phases that can be put back now.
     pub retry: Vec<Phase>,
@@ -23,6 +32,8 @@ pub struct Offers {
     pub no_abort: Option<WhyNot>,
 }
 
+shape!(Offers { retry, copy_again, prove_again, no_retry, no_redo, no_abort });
+
 impl Offers {
     /// The words on the button that puts this phase back.
     pub fn retry_words(&self, phase: &Phase) -> String {
@@ -35,10 +46,7 @@ impl Offers {
 
     pub fn of(sector: &Sector) -> Self {
         let by = || String::from("?");
-        let why_not = |event: &Event| {
-            let stamp = Stamp { seq: sector.seq, at: sector.updated };
-            apply(sector, stamp, event).err().map(|illegal| illegal.why)
-        };
+        let why_not = |event: &Event| why_not(sector, event);
         let why_no_retry = |phase| why_not(&Event::Retried { phase, by: by() });
         let retry: Vec<Phase> =
             Phase::ALL.into_iter().filter(|phase| why_no_retry(*phase).is_none()).collect();

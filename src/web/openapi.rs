@@ -32,11 +32,14 @@ pub struct Said {
     body: Option<(Value, bool)>,
     status: u16,
     answer: fn(&mut Shapes) -> Value,
+    /// Where the answer leads, by name.
+    links: Map<String, Value>,
 }
 
 /// A GET, or a POST, that is answered with this.
 pub fn says<T: Shaped>(id: &'static str, summary: &'static str) -> Said {
-    Said { id, summary, query: Vec::new(), body: None, status: 200, answer: T::shape }
+    let (query, links) = (Vec::new(), Map::new());
+    Said { id, summary, query, body: None, status: 200, answer: T::shape, links }
 }
 
 impl Said {
@@ -75,6 +78,21 @@ impl Said {
         self
     }
 
+    /// What its answer can be followed by: an operation, and where in the request or the answer
+    /// the operation's parameters stand.
+    pub fn leads(mut self, name: &str, to: &str, parameters: &[(&str, &str)]) -> Self {
+        let parameters: Map<String, Value> =
+            parameters.iter().map(|(name, stands)| ((*name).to_owned(), json!(stands))).collect();
+        self.links.insert(name.into(), json!({ "operationId": to, "parameters": parameters }));
+        self
+    }
+
+    /// The same, where the operation takes a body.
+    pub fn leads_with(mut self, name: &str, to: &str, body: Value) -> Self {
+        self.links.insert(name.into(), json!({ "operationId": to, "requestBody": body }));
+        self
+    }
+
     fn written(self, path: &str, is_get: bool, shapes: &mut Shapes) -> Value {
         let mut parameters: Vec<Value> = path
             .split('/')
@@ -91,6 +109,9 @@ impl Said {
             "description": "done",
             "content": { "application/json": { "schema": (self.answer)(shapes) } },
         });
+        if !self.links.is_empty() {
+            answers[self.status.to_string()]["links"] = self.links.into();
+        }
         if is_get {
             parameters.push(json!({
                 "name": "if-none-match", "in": "header", "required": false,

@@ -15,7 +15,8 @@ use crate::doctor::{Check, Examination, Verdict};
 use crate::domain::admission::{Counts, PhaseCounts};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::forecast::Outlook;
-use crate::domain::ids::SectorNumber;
+use crate::domain::ids::{OrderId, SectorNumber};
+use crate::domain::isolation::Isolation;
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::porep::Porep;
 use crate::domain::sector::{Commit, PreCommit};
@@ -96,8 +97,8 @@ plain! {
     {"type": "string"} for String, &'static str, PathBuf;
     {"type": "boolean"} for bool;
     {"type": "integer", "minimum": 0, "maximum": u32::MAX} for u32;
-    {"type": "integer", "minimum": 0, "maximum": u64::MAX} for u64, u8, usize, SectorNumber, Timestamp, ByteSize,
-        Epoch, LineId;
+    {"type": "integer", "minimum": 0, "maximum": u64::MAX} for u64, u8, usize, SectorNumber, OrderId, Timestamp,
+        ByteSize, Epoch, LineId;
     {"enum": ["P1", "P2", "P3", "P4", "P5", "P6"]} for Phase;
     {"enum": ["2KiB", "8MiB", "512MiB", "32GiB", "64GiB"]} for SectorSize;
     {"enum": ["transient", "space", "operator", "sector", "fatal"]} for Class;
@@ -105,6 +106,8 @@ plain! {
     {"enum": ["unknown", "steady", "bounded", "crowded", "full"]} for Outlook;
     {"enum": ["interactive", "synthetic", "non-interactive"]} for Porep;
     {"enum": ["filecoin", "simulated"]} for EngineKind;
+    {"enum": ["thread", "process"]} for Isolation;
+    {"type": "object"} for Map<String, Value>;
     {"enum": ["ok", "warning", "stop"]} for Verdict;
 }
 

@@ -36,15 +36,16 @@ impl DoneIn {
 
 /// The same in words, as in `~ 4 h 40 min (3 h 50 min to 5 h 10 min)`.
 pub fn done_in(sector: &Sector, usual: &Usual, now: Timestamp) -> Option<String> {
-    usual.left(sector, now).map(|left| format!("~ {}", spread(left)))
+    usual.left(sector, now).map(|left| format!("~ {}", spread_words(left)))
 }
 
 /// What a phase of the sector usually takes here, with its spread.
 pub fn usual(sector: &Sector, usual: &Usual, phase: Phase) -> Option<String> {
-    usual.of(sector.kind(), Step::Phase(phase)).map(spread)
+    usual.of(sector.kind(), Step::Phase(phase)).map(spread_words)
 }
 
-fn spread(spread: Spread) -> String {
+/// `4 h 40 min (3 h 50 min to 5 h 10 min)`.
+pub fn spread_words(spread: Spread) -> String {
     let Spread { low, median, high } = spread;
     let [low, median, high] = [low, median, high].map(span);
     if low == high { median } else { format!("{median} ({low} to {high})") }

@@ -1,24 +1,26 @@
 //! The shapes that the API sends: made for who reads them, whatever the inside looks like.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::orphans::Looked;
+use super::offer::Offers;
 use super::parts::Failed;
-use super::schema::shape;
+use super::schema::{Shaped, Shapes, shape};
 use super::show::{now, rfc3339};
 use super::story::{Input, inputs};
 use super::times::DoneIn;
 use super::verify::Proven;
-use super::{SectorPaths, WebState, words};
+use super::{SectorPaths, WebState, waiting, words};
 use crate::domain::event::{Entry, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::phase::Phase;
 use crate::domain::porep::Porep;
+use crate::domain::progress::Progress;
 use crate::domain::sector::{Challenge, Commit, PreCommit, Sector};
 use crate::domain::times::Usual;
-use crate::storage::orphans::Orphan;
 
 #[derive(Debug, Serialize)]
 pub struct SectorRow {
@@ -140,11 +142,21 @@ pub struct SectorDetail {
     pub updated: String,
     pub order: u64,
     pub tasks: Vec<TaskRow>,
+    /// The first thousand; `history_next` is where the rest begins, for `after`.
     pub history: Vec<HistoryLine>,
+    pub history_next: Option<u64>,
     pub attention: Option<String>,
     pub failures: Vec<FailedTask>,
+    /// What is wrong with the stored copy of a finished one.
+    pub fault: Option<Failure>,
     /// Where it stands, in a sentence.
     pub standing: String,
+    /// How far its running phases have come.
+    pub progress: BTreeMap<Phase, Progress>,
+    /// What may be done to it now, and why the rest may not.
+    pub offers: Offers,
+    /// What P6, or an abort, deletes.
+    pub scratch_paths: Vec<PathBuf>,
     /// What it may still take by what is usual here; none without a basis.
     pub done_in: Option<DoneIn>,
 }
@@ -205,19 +217,32 @@ impl SectorDetail {
             updated: rfc3339(sector.updated),
             order: sector.order.0,
             tasks: tasks.collect(),
-            history: history.iter().map(history_line).collect(),
+            history: history.iter().map(HistoryLine::of).collect(),
+            history_next: None,
             attention: attention(sector),
             failures: Failed::all_of(sector)
                 .into_iter()
                 .map(|failed| FailedTask::of(state, sector, failed))
                 .collect(),
+            fault: sector.fault().cloned(),
             standing: words::standing(
                 sector,
-                &state.handle.view().held_for(sector.id.number),
+                &waiting::held(&state.handle.view(), sector),
                 &state.progress.of(sector.id.number),
             ),
+            progress: state.progress.of(sector.id.number),
+            offers: Offers::of(sector),
+            scratch_paths: (state.paths)(sector).scratch,
             done_in: DoneIn::of(sector, &state.handle.view().usual, now()),
         }
+    }
+}
+
+/// `{"layers":{"done":2,"of":11}}`: what is counted differs from phase to phase.
+impl Shaped for Progress {
+    fn shape(shapes: &mut Shapes) -> Value {
+        let counts = json!({ "type": "object", "additionalProperties": u64::shape(shapes) });
+        json!({ "type": "object", "additionalProperties": counts })
     }
 }
 
@@ -252,7 +277,7 @@ impl FailedTask {
 fn stored(sector: &Sector, paths: SectorPaths) -> Option<Stored> {
     let at = sector.stage.stored()?;
     let paths = paths.stored?;
-    let text = |path: &std::path::Path| path.display().to_string();
+    let text = |path: &Path| path.display().to_string();
     Some(Stored {
         root: at.root.clone(),
         replica: text(&paths.replica),
@@ -281,65 +306,16 @@ pub fn commit(sector: &Sector) -> Option<&Commit> {
     }
 }
 
-/// What no sector owns, and how far each root was looked at.
-#[derive(Debug, Serialize)]
-pub struct OrphanList {
-    pub orphans: Vec<OrphanRow>,
-    pub roots: Vec<RootRow>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct OrphanRow {
-    pub path: PathBuf,
-    pub bytes: u64,
-    /// When it was changed last.
-    pub modified: String,
-    pub age_sec: u64,
-    pub why: String,
-}
-
-#[derive(Debug, Serialize)]
-pub struct RootRow {
-    pub path: PathBuf,
-    pub role: &'static str,
-    /// Not looked at to the end yet: there may be more.
-    pub looking: bool,
-    pub looked_at: Option<String>,
-    pub trouble: Option<Failure>,
-}
-
-impl OrphanList {
-    pub fn of(roots: &[Looked]) -> Self {
-        let now = now();
-        let row = |orphan: &Orphan| OrphanRow {
-            path: orphan.path.clone(),
-            bytes: orphan.bytes,
-            modified: rfc3339(orphan.modified),
-            age_sec: now.0.saturating_sub(orphan.modified.0) / 1_000,
-            why: orphan.why.clone(),
+impl HistoryLine {
+    pub fn of(entry: &Entry) -> Self {
+        let (_, what) = words::happened(&entry.happened);
+        let (event, phase) = match &entry.happened {
+            Happened::Sector { event, .. } => (event.name(), event.phase()),
+            Happened::Box(_) => ("box", None),
         };
-        let root = |root: &Looked| RootRow {
-            path: root.path.clone(),
-            role: root.role.name(),
-            looking: root.looking,
-            looked_at: root.at.map(rfc3339),
-            trouble: root.trouble.clone(),
-        };
-        Self {
-            orphans: roots.iter().flat_map(|root| &root.orphans).map(row).collect(),
-            roots: roots.iter().map(root).collect(),
-        }
+        let phase = phase.map(Phase::short_name);
+        Self { seq: entry.seq.0, at: rfc3339(entry.at), event, phase, what }
     }
-}
-
-fn history_line(entry: &Entry) -> HistoryLine {
-    let (_, what) = words::happened(&entry.happened);
-    let (event, phase) = match &entry.happened {
-        Happened::Sector { event, .. } => (event.name(), event.phase()),
-        Happened::Box(_) => ("box", None),
-    };
-    let phase = phase.map(Phase::short_name);
-    HistoryLine { seq: entry.seq.0, at: rfc3339(entry.at), event, phase, what }
 }
 
 shape!(SectorRow { number, size, state, phase, created, updated, attention, done_in, simulated });
@@ -388,14 +364,17 @@ shape!(SectorDetail {
     order,
     tasks,
     history,
+    history_next,
     attention,
     failures,
+    fault,
     standing,
+    progress,
+    offers,
+    scratch_paths,
     done_in,
 });
+
 shape!(Stored { root, replica, cache, manifest, bytes, manifest_digest });
 shape!(HistoryLine { seq, at, event, phase, what });
 shape!(FailedTask { phase, attempt, worker, at, failure, inputs, log });
-shape!(OrphanList { orphans, roots });
-shape!(OrphanRow { path, bytes, modified, age_sec, why });
-shape!(RootRow { path, role, looking, looked_at, trouble });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::look::Look;
 use super::show::plural;
+use super::waiting;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
@@ -174,12 +175,12 @@ fn work_words(phase: Phase, work: &Work, held: &Held, reported: &Reported) -> St
             Some(why) => format!("{phase} ({}) waits: {why}.", phase.what()),
             None => format!("{phase} ({}) is queued for a worker.", phase.what()),
         },
-        Work::Ready { not_before: Some(_), tries } => {
+        Work::Ready { not_before: Some(at), tries } => {
             let times = if *tries == 1 { "once".to_owned() } else { format!("{tries} times") };
             let failed = format!("{phase} ({}) failed {times}", phase.what());
             match held.get(&phase) {
                 Some(why) => format!("{failed} and waits: {why}."),
-                None => format!("{failed} and is tried again by itself."),
+                None => format!("{failed} and is {}.", waiting::again(*at)),
             }
         }
         Work::Running { worker, .. } => {

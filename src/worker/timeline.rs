@@ -46,7 +46,7 @@ impl TimelineBoard {
 }
 
 /// What holds each phase back now. P1 is fed by the intake: what that waits for, it does.
-fn reasons(view: &BoxView) -> BTreeMap<Phase, String> {
+pub fn reasons(view: &BoxView) -> BTreeMap<Phase, String> {
     let mut reasons = view.held.clone();
     for wait in &view.waits {
         reasons.entry(wait.phase).or_insert_with(|| wait.why.clone());

@@ -2,6 +2,9 @@
 //! runs its commands, kills it.
 #![allow(dead_code, reason = "each test binary uses its part of it")]
 
+pub mod crowd;
+pub mod dice;
+pub mod drawn;
 pub mod http;
 pub mod ledger;
 pub mod mounts;

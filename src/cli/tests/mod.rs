@@ -1,5 +1,6 @@
 //! The command line, and what it says of a box's answers.
 
+mod lists;
 mod log;
 mod server;
 
@@ -77,8 +78,12 @@ fn retry_wants_a_sector_or_all() {
     assert!(command("retry").is_err());
     assert!(command("retry 1 --all").is_err());
     assert!(command("retry --all --phase P2").is_err());
-    let expected =
-        Request::Retry { sector: Some(SectorNumber(1)), phase: Some(Phase::P2), all: false };
+    let expected = Request::Retry {
+        sector: Some(SectorNumber(1)),
+        phase: Some(Phase::P2),
+        all: false,
+        cause: None,
+    };
     assert_eq!(request("retry 1 --phase P2"), expected);
 }
 
@@ -337,7 +342,7 @@ fn orders_are_listed_moved_and_cancelled() {
     let row = json!({ "order": 3, "size": "2KiB", "count": 5, "issued": 2, "left": 3,
         "by": "the page", "at": "2026-01-31T00:00:00Z" });
     let (said, asked) = ask_of(Server::start(vec![(200, json!({ "orders": [row] }))]), "orders");
-    assert_eq!(asked, ["GET /api/v1/orders "]);
+    assert_eq!(asked, ["GET /api/v1/orders?limit=500 "]);
     let text = said.unwrap().text;
     assert_eq!(text.lines().nth(1).unwrap().split_whitespace().nth(4), Some("3"), "{text}");
     let pairs = [

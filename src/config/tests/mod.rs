@@ -80,7 +80,12 @@ fn every_default_is_what_the_repositorys_file_says() {
     let written = parse(BUILT_IN).unwrap();
     assert_eq!(nothing.auto_pledge, AutoPledge::Sectors(0));
     assert_eq!(nothing.notes.len(), 1, "{:?}", nothing.notes);
-    let same = Config { auto_pledge: AutoPledge::Sectors(1), notes: Vec::new(), ..nothing };
+    let same = Config {
+        auto_pledge: AutoPledge::Sectors(1),
+        notes: Vec::new(),
+        given: written.given.clone(),
+        ..nothing
+    };
     assert_eq!(same, written);
 }
 
@@ -277,4 +282,19 @@ fn the_kind_of_porep_is_interactive_unless_another_is_named() {
     assert_eq!(config.porep, Porep::Synthetic);
     let refusal = parse("porep = \"noninteractive\"").unwrap_err().to_string();
     assert!(refusal.contains("\"non-interactive\""), "{refusal}");
+}
+
+#[test]
+fn of_every_key_that_is_given_it_is_known_where() {
+    let text = "auto_pledge = 3\n[web]\nlisten = '127.0.0.1:1'\n[max_outstanding]\n\"2KiB\" = 4\n\
+        [[worker]]\nnum = 1\nsupported_phase = ['P1', 'P2', 'P3', 'P4', 'P5', 'P6']\n";
+    let (config, _) = parse_with(text, &[("SEALBOX_WEB_LISTEN", "127.0.0.1:2")]).unwrap();
+    let given: Vec<_> = config.given.iter().map(|(key, at)| format!("{key} {at}")).collect();
+    let expected = [
+        "auto_pledge test.toml:1",
+        "max_outstanding.2KiB test.toml:5",
+        "web.listen environment variable SEALBOX_WEB_LISTEN",
+        "worker test.toml:6",
+    ];
+    assert_eq!(given, expected);
 }

@@ -191,7 +191,16 @@ impl Core {
     ) -> Result<Done, Refusal> {
         self.open_order(order)?;
         if let Place::Before(other) = to {
-            self.open_order(other)?;
+            // What is not there is not what was asked for here: that is the order to be moved.
+            self.open_order(other).map_err(|refusal| match refusal {
+                Refusal::NotFound(what) => Refusal::Conflict {
+                    what: format!("there is no {what} to stand before"),
+                    mend: "name an open order; `sealbox orders` lists them".to_owned(),
+                },
+                refusal @ (Refusal::Conflict { .. }
+                | Refusal::Invalid { .. }
+                | Refusal::Unavailable { .. }) => refusal,
+            })?;
             if other == order {
                 return Err(Refusal::Invalid {
                     what: format!("order {order} cannot be put before itself"),

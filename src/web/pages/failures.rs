@@ -1,6 +1,6 @@
 //! Failures: grouped by cause, so that what one hand mends is retried with one press.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::State;
@@ -10,8 +10,9 @@ use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
 use crate::domain::task::ResultStatus;
 use crate::domain::units::Timestamp;
-use crate::store::{Direction, SectorFilter, TaskFilter};
+use crate::store::{Direction, SectorFilter, TaskFilter, TaskLine};
 use crate::web::WebState;
+use crate::web::bulk::Target;
 use crate::web::error::{PageError, Unanswered};
 use crate::web::frame::{Frame, Seen, page};
 use crate::web::lookup::{self, SectorQuery, SectorsOf, TaskQuery};
@@ -87,8 +88,13 @@ fn looked_at(state: &WebState) -> Result<(Vec<Group>, bool), Unanswered> {
     let filter = TaskFilter { result_status: Some(ResultStatus::Failed), ..TaskFilter::default() };
     let query = TaskQuery { filter, after: None, limit: MOST };
     let listed = lookup::tasks(state, &query, Direction::NewestFirst)?;
+    Ok((grouped(&listed.items), listed.next.is_some()))
+}
+
+/// By their cause, the most frequent first.
+pub fn grouped(failed: &[TaskLine]) -> Vec<Group> {
     let mut groups: BTreeMap<(Phase, Class, String), Vec<Failed>> = BTreeMap::new();
-    for line in &listed.items {
+    for line in failed {
         let failed = Failed::all_of(&line.sector).into_iter().find(|one| one.phase == line.phase);
         if let Some(failed) = failed {
             let cause = (failed.phase, failed.failure.class, failed.failure.what.clone());
@@ -100,7 +106,45 @@ fn looked_at(state: &WebState) -> Result<(Vec<Group>, bool), Unanswered> {
         .map(|((phase, class, what), failed)| Group { what, class, phase, failed })
         .collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.failed.len()));
-    Ok((groups, listed.next.is_some()))
+    groups
+}
+
+/// Tasks that failed of one cause, at most so many; and how many more there are.
+pub fn of_cause(
+    state: &WebState,
+    cause: &str,
+    most: usize,
+) -> Result<(BTreeSet<Target>, u64), Unanswered> {
+    let filter = TaskFilter { result_status: Some(ResultStatus::Failed), ..TaskFilter::default() };
+    let mut query = TaskQuery { filter, after: None, limit: MOST };
+    let (mut found, mut left) = (BTreeSet::new(), 0);
+    loop {
+        let listed = lookup::tasks(state, &query, Direction::OldestFirst)?;
+        let groups = grouped(&listed.items).into_iter().filter(|group| group.key() == cause);
+        for failed in groups.flat_map(|group| group.failed) {
+            if found.len() < most {
+                found.insert((failed.sector, Some(failed.phase)));
+            } else {
+                left += 1;
+            }
+        }
+        query.after = listed.next;
+        if query.after.is_none() {
+            return Ok((found, left));
+        }
+    }
+}
+
+/// What has changed since the latest of them failed.
+pub fn since(now: &Now<'_>, group: &Group) -> Vec<String> {
+    let latest = group.failed.iter().max_by_key(|failed| failed.at);
+    let past = latest.map(|failed| Past {
+        phase: failed.phase,
+        class: failed.failure.class,
+        at: failed.at,
+        file: failed.failure.file.as_deref(),
+    });
+    past.map(|past| now.since(&past)).unwrap_or_default()
 }
 
 /// And whether there are more.
@@ -115,17 +159,7 @@ fn with_changes(state: &WebState, groups: Vec<Group>, at: Timestamp) -> Vec<Show
         return Vec::new();
     }
     let now = Now::of(state, at);
-    let show = |group: Group| {
-        let latest = group.failed.iter().max_by_key(|failed| failed.at);
-        let past = latest.map(|failed| Past {
-            phase: failed.phase,
-            class: failed.failure.class,
-            at: failed.at,
-            file: failed.failure.file.as_deref(),
-        });
-        let since = past.map(|past| now.since(&past)).unwrap_or_default();
-        Shown { group, since }
-    };
+    let show = |group: Group| Shown { since: since(&now, &group), group };
     groups.into_iter().map(show).collect()
 }
 

@@ -9,3 +9,4 @@ pub mod sectors;
 pub mod storage;
 pub mod system;
 pub mod tasks;
+pub mod workers;

@@ -23,6 +23,7 @@ use crate::web::nav::Nav;
 use crate::web::parts::{Actions, Damaged, Disk, Failed, Strip, standstill};
 use crate::web::show::{grouped, plural};
 use crate::web::times::{self, Finishing};
+use crate::web::waiting;
 use crate::web::words::{self, Held};
 use crate::worker::progress::Reported;
 
@@ -209,7 +210,7 @@ fn in_flight(state: &WebState, view: &BoxView, now: Timestamp) -> Vec<Flight> {
     let reported = |sector: &Sector| state.progress.of(sector.id.number);
     let flown = |sector: &Arc<Sector>| {
         let done_in = times::done_in(sector, &view.usual, now).unwrap_or_default();
-        let flight = flight(sector, now, &view.held_for(sector.id.number), &reported(sector));
+        let flight = flight(sector, now, &waiting::held(view, sector), &reported(sector));
         Flight { done_in, ..flight }
     };
     view.in_flight.iter().map(flown).collect()

@@ -8,12 +8,15 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 
 use crate::domain::event::Entry;
+use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
 use crate::domain::sector::Sector;
 use crate::domain::times::Usual;
 use crate::domain::units::Timestamp;
 use crate::logs::Whose;
+use crate::scheduler::view::BoxView;
 use crate::web::WebState;
+use crate::web::attempts::Attempt;
 use crate::web::error::{Named, PageError};
 use crate::web::frame::{Frame, Seen, page};
 use crate::web::log::{Log, LogParams};
@@ -44,6 +47,10 @@ struct SectorPage {
     /// What is under way to prove it again.
     proving: Option<String>,
     tasks: Vec<Task>,
+    /// All attempts, the newest first, if there were more than one at a task.
+    attempts: Vec<Attempt>,
+    /// Another sector that needs a person.
+    next_needy: Option<SectorNumber>,
     /// What it may still take, by what is usual here.
     done_in: Option<String>,
     history: Vec<Happening>,
@@ -77,7 +84,7 @@ pub async fn show(
     sent: Result<Query<LogParams>, QueryRejection>,
 ) -> Result<Response, PageError> {
     let sector = lookup::sector(&state, &number)?;
-    let history = lookup::history(&state, sector.id.number)?;
+    let history = lookup::history(&state, sector.id.number, None, lookup::HISTORY)?;
     let frame = Frame::new(&state, &seen, Nav::Sectors, format!("Sector {}", sector.id.number));
     let sector_page = SectorPage {
         detail: SectorDetail::of(&state, &sector, &[]),
@@ -93,8 +100,10 @@ pub async fn show(
             .filter_map(|phase| task(&sector, &frame.view.usual, phase))
             .collect(),
         done_in: times::done_in(&sector, &frame.view.usual, frame.now),
-        history_cut: history.len() >= lookup::HISTORY,
-        history: history.iter().rev().map(happening).collect(),
+        attempts: attempts(&history.items),
+        next_needy: next_needy(&frame.view, sector.id.number),
+        history_cut: history.next.is_some(),
+        history: history.items.iter().rev().map(happening).collect(),
         frame,
         sector,
     };
@@ -127,6 +136,18 @@ impl SectorPage {
         let over = self.sector.stage.is_over();
         over.then(|| span(self.sector.ended().since(self.sector.created)))
     }
+}
+
+fn attempts(history: &[Entry]) -> Vec<Attempt> {
+    let attempts = Attempt::all_of(history);
+    let again = attempts.iter().any(|attempt| attempt.number > 1);
+    if again { attempts } else { Vec::new() }
+}
+
+/// After the last comes the first.
+fn next_needy(view: &BoxView, here: SectorNumber) -> Option<SectorNumber> {
+    let others = || view.attention.iter().map(|one| one.id.number).filter(|one| *one != here);
+    others().find(|one| *one > here).or_else(|| others().next())
 }
 
 fn task(sector: &Sector, usual: &Usual, phase: Phase) -> Option<Task> {

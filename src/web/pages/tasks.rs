@@ -12,14 +12,16 @@ use futures_util::stream::unfold;
 
 use crate::domain::phase::Phase;
 use crate::domain::task::{ResultStatus, TaskState};
-use crate::store::{Counts, Direction, TaskCursor, TaskFilter};
+use crate::store::{Counts, Direction, TaskCursor, TaskFilter, TaskLine};
 use crate::web::WebState;
 use crate::web::error::{PageError, Unanswered};
 use crate::web::frame::{Frame, Seen, page};
 use crate::web::lookup::{self, TaskParams, TaskQuery};
 use crate::web::nav::Nav;
 use crate::web::show::{Markup, grouped};
+use crate::web::waiting;
 use crate::web::wire::TaskRow;
+use crate::web::words::progress_words;
 
 #[derive(Template)]
 #[template(path = "tasks.html", blocks = ["live"])]
@@ -52,6 +54,8 @@ struct Line {
     class: &'static str,
     created: Option<Markup>,
     updated: Option<Markup>,
+    /// Why it waits or has failed, or how far it is.
+    why: String,
 }
 
 pub async fn show(
@@ -78,7 +82,7 @@ fn tasks_page(state: &WebState, seen: &Seen, query: &TaskQuery) -> Result<Respon
     let frame = Frame::new(state, seen, Nav::Tasks, "Tasks");
     let counts = state.reader.counts().map_err(PageError::from)?;
     let listed = lookup::tasks(state, query, Direction::NewestFirst)?;
-    let line = |line: &crate::store::TaskLine| {
+    let line = |line: &TaskLine| {
         let task = line.sector.task(line.phase);
         let record = &line.sector.tasks[line.phase];
         Some(Line {
@@ -87,6 +91,7 @@ fn tasks_page(state: &WebState, seen: &Seen, query: &TaskQuery) -> Result<Respon
             class: class(&task),
             created: record.created.map(|at| frame.ago(&at)),
             updated: record.updated.or(record.created).map(|at| frame.ago(&at)),
+            why: why(state, &frame, line),
         })
     };
     let address = address(&query.filter);
@@ -102,6 +107,11 @@ fn tasks_page(state: &WebState, seen: &Seen, query: &TaskQuery) -> Result<Respon
         frame,
     };
     page(seen, &tasks, &tasks.as_live())
+}
+
+fn why(state: &WebState, frame: &Frame, line: &TaskLine) -> String {
+    let far = || state.progress.of(line.sector.id.number).get(&line.phase).map(progress_words);
+    waiting::why(&frame.view, &line.sector, line.phase).or_else(far).unwrap_or_default()
 }
 
 impl Tasks {

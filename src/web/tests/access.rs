@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::Request;
 
-use super::pages::failing;
 use super::site::{Answer, Site, ask};
+use super::states::failing;
 use crate::access::buckets::Buckets;
 use crate::access::kept::{self, Token};
 use crate::access::secret::{PasswordKept, Secret};

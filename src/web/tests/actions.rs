@@ -109,7 +109,6 @@ fn each_button_sends_its_command() {
             "before=7&to=",
             Command::MoveOrder { order: OrderId(4), to: Place::Before(OrderId(7)) },
         ),
-        ("/failures/retry", "", Command::RetryAll),
         ("/intake/pause", "", Command::PauseIntake),
         ("/intake/resume", "", Command::ResumeIntake),
     ];
@@ -135,11 +134,13 @@ fn a_cause_is_retried_as_a_whole_and_no_other() {
     let cause = Selector::parse("input[name=cause]").unwrap();
     let key = html.select(&cause).next().unwrap().attr("value").unwrap().replace(' ', "+");
     let answer = site.press("/failures/retry", &format!("cause={key}&back=/failures"));
-    assert_eq!(shown(&site, &answer), "✓ 2 tasks are put back and run again.");
+    assert_eq!(shown(&site, &answer), "✓ Retried 2.");
     let retry = |number| Command::Retry { sector: SectorNumber(number), phase: Some(Phase::P2) };
     let mut sent = site.commands();
     sent.sort_by_key(|command| format!("{command:?}"));
     assert_eq!(sent, [retry(0), retry(1)]);
+    let all = site.press("/failures/retry", "back=/failures");
+    assert_eq!(shown(&site, &all), "✓ Retried 3.");
     let gone = site.press("/failures/retry", "cause=nothing+like+it&back=/failures");
     assert_eq!(shown(&site, &gone), "✓ Nothing to retry: this cause is gone.");
 }

@@ -2,30 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::pages::busy;
 use super::site::{Site, disk_full};
+use super::states::busy;
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::order::Order;
 use crate::domain::phase::Phase;
 use crate::domain::units::{SectorSize, Timestamp};
-use crate::scheduler::command::{Command, Done, Retried};
+use crate::scheduler::command::{Command, Done, Refusal, Retried};
 
 #[test]
 fn an_order_is_created() {
     let mut site = Site::empty();
-    site.reply = |_| {
-        Ok(Done::Ordered(Order {
-            id: OrderId(4),
-            size: SectorSize::KiB2,
-            count: 3,
-            issued: 0,
-            by: "the API".into(),
-            at: Timestamp(0),
-        }))
-    };
+    site.reply = carried_out;
     let answer = site.post_json("/api/v1/orders", r#"{"count":3,"size":"2KiB"}"#);
     assert_eq!(answer.status, 201);
-    assert_eq!(answer.json(), json!({ "order": 4, "count": 3, "size": "2KiB" }));
+    let undo = json!({ "method": "POST", "path": "/api/v1/orders/4/cancel", "body": null });
+    let ordered = json!({ "order": 4, "count": 3, "size": "2KiB", "undo": undo });
+    assert_eq!(answer.json(), ordered);
     let asked = site.asked.lock().unwrap().clone();
     assert_eq!(asked, [(Command::Order { size: SectorSize::KiB2, count: 3 }, "the API".into())]);
 }
@@ -162,33 +155,43 @@ fn the_fleet_s_question_has_the_fleet_s_answer() {
     assert_eq!(site.get(&format!("/api/v1/tasks?limit=2&cursor={next}")).json(), second);
 }
 
+/// What a scheduler answers that does everything.
+pub fn carried_out(command: &Command) -> Result<Done, Refusal> {
+    let retried = |phase| Retried { sector: SectorNumber(3), phase };
+    Ok(match command {
+        Command::Retry { phase, .. } => Done::Retried(vec![retried(phase.unwrap_or(Phase::P2))]),
+        Command::RetryAll => Done::Retried(vec![retried(Phase::P2)]),
+        Command::Abort { sector } => {
+            let (stopped, awaited) = (vec![Phase::P5], vec![Phase::P4]);
+            Done::Aborted { sector: *sector, stopped, awaited }
+        }
+        Command::Redo { sector } => Done::Redone(*sector),
+        Command::Order { size, count } => {
+            let (id, by) = (OrderId(4), "the API".to_owned());
+            Done::Ordered(Order { id, size: *size, count: *count, issued: 0, by, at: Timestamp(0) })
+        }
+        Command::CancelOrder { order } => Done::Cancelled(*order),
+        Command::MoveOrder { order, .. } => Done::Moved { order: *order, place: 2 },
+        Command::PauseIntake => Done::IntakePaused,
+        Command::ResumeIntake => Done::IntakeResumed,
+        Command::PausePhase { phase } => Done::PhasePaused(*phase),
+        Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
+        Command::Drain => Done::Draining { running: 1 },
+        Command::ResumeAll => Done::AllResumed,
+        Command::Adopt { .. } => Done::Adopted,
+        Command::RecordOrphan { path, bytes, .. } => {
+            Done::OrphanRecorded { path: path.clone(), bytes: *bytes }
+        }
+    })
+}
+
 #[test]
-fn commands_answer_with_what_they_did() {
+fn commands_answer_with_what_they_did_and_what_takes_it_back() {
     let mut site = Site::empty();
-    site.reply = |command| {
-        let retried = |phase| Retried { sector: SectorNumber(3), phase };
-        Ok(match command {
-            Command::Retry { phase, .. } => {
-                Done::Retried(vec![retried(phase.unwrap_or(Phase::P2))])
-            }
-            Command::RetryAll => Done::Retried(vec![retried(Phase::P2)]),
-            Command::Abort { sector } => {
-                let (stopped, awaited) = (vec![Phase::P5], vec![Phase::P4]);
-                Done::Aborted { sector: *sector, stopped, awaited }
-            }
-            Command::Redo { sector } => Done::Redone(*sector),
-            Command::CancelOrder { order } => Done::Cancelled(*order),
-            Command::MoveOrder { order, .. } => Done::Moved { order: *order, place: 2 },
-            Command::PauseIntake => Done::IntakePaused,
-            Command::PausePhase { phase } => Done::PhasePaused(*phase),
-            Command::ResumePhase { phase } => Done::PhaseResumed(*phase),
-            Command::Drain => Done::Draining { running: 1 },
-            Command::ResumeAll => Done::AllResumed,
-            Command::Adopt { .. } => Done::Adopted,
-            Command::ResumeIntake | Command::Order { .. } | Command::RecordOrphan { .. } => {
-                Done::IntakeResumed
-            }
-        })
+    site.reply = carried_out;
+    let undo = |path: &str| {
+        let path = format!("/api/v1/{path}");
+        json!({ "method": "POST", "path": path, "body": null })
     };
     let aborted = json!({ "aborted": 3, "now": false, "stopped": ["P5"], "awaited": ["P4"] });
     let cases = [
@@ -198,20 +201,51 @@ fn commands_answer_with_what_they_did() {
         ("retry", "", json!({ "retried": [{ "sector": 3, "phase": "P2" }] })),
         ("sectors/3/abort", "", aborted),
         ("sectors/3/redo", "", json!({ "redone": 3 })),
-        ("orders/5/cancel", "", json!({ "cancelled": 5 })),
-        ("orders/5/move", r#"{"to":"first"}"#, json!({ "moved": 5, "place": 2 })),
-        ("orders/5/move", r#"{"before":4}"#, json!({ "moved": 5, "place": 2 })),
-        ("intake/pause", "", json!({ "intake": "paused" })),
-        ("intake/resume", "", json!({ "intake": "open" })),
-        ("phases/P2/pause", "", json!({ "paused": "P2" })),
-        ("phases/CleanTask/resume", "", json!({ "resumed": "P6" })),
-        ("drain", "", json!({ "draining": { "running": 1 } })),
-        ("resume", "", json!({ "resumed": "all" })),
+        ("orders/5/cancel", "", json!({ "cancelled": 5, "undo": null })),
+        ("orders/5/move", r#"{"to":"first"}"#, json!({ "moved": 5, "place": 2, "undo": null })),
+        ("orders/5/move", r#"{"before":4}"#, json!({ "moved": 5, "place": 2, "undo": null })),
+        ("intake/pause", "", json!({ "intake": "paused", "undo": undo("intake/resume") })),
+        ("intake/resume", "", json!({ "intake": "open", "undo": null })),
+        ("phases/P2/pause", "", json!({ "paused": "P2", "undo": undo("phases/P2/resume") })),
+        ("phases/CleanTask/resume", "", json!({ "resumed": "P6", "undo": null })),
+        ("drain", "", json!({ "draining": { "running": 1 }, "undo": undo("resume") })),
+        ("resume", "", json!({ "resumed": "all", "undo": null })),
     ];
     for (path, body, expected) in cases {
         let answer = site.post_json(&format!("/api/v1/{path}"), body);
         assert_eq!((answer.status.as_u16(), answer.json()), (200, expected), "{path}");
     }
+}
+
+#[test]
+fn what_takes_a_command_back_is_a_call_that_can_be_sent_as_it_is() {
+    let mut site = Site::empty();
+    site.reply = carried_out;
+    site.order(3).issue(0).order(1);
+    let undo = |path: &str, body: &str| {
+        site.post_json(&format!("/api/v1/{path}"), body).json()["undo"].clone()
+    };
+    let call = |path: &str, body| json!({ "method": "POST", "path": path, "body": body });
+    let again = json!({ "count": 2, "size": "32GiB" });
+    assert_eq!(undo("orders/0/cancel", ""), call("/api/v1/orders", again));
+    let moved = call("/api/v1/orders/0/move", json!({ "before": 1 }));
+    assert_eq!(undo("orders/0/move", r#"{"to":"last"}"#), moved);
+    let last = call("/api/v1/orders/1/move", json!({ "to": "last" }));
+    assert_eq!(undo("orders/1/move", r#"{"to":"first"}"#), last);
+    for call in [call("/api/v1/orders", json!({ "count": 2, "size": "32GiB" })), moved, last] {
+        let body = call["body"].to_string();
+        let sent = site.post_json(call["path"].as_str().unwrap(), &body);
+        assert!(sent.status.is_success(), "{call}: {}", sent.text);
+    }
+}
+
+#[test]
+fn what_was_done_but_is_not_what_was_asked_for_is_a_defect_of_ours_and_said() {
+    let mut site = Site::empty();
+    site.reply = |_| Ok(Done::Adopted);
+    let answer = site.post_json("/api/v1/drain", "");
+    assert_eq!(answer.status, 500);
+    assert!(answer.json()["detail"].as_str().unwrap().contains("it was carried out"));
 }
 
 #[test]

@@ -4,6 +4,8 @@ use axum::body::Body;
 use scraper::{Html, Selector};
 
 use super::site::{Answer, Site, ask, disk_full, said};
+use crate::domain::event::Event;
+use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::phase::Phase;
 use crate::scheduler::command::{Command, Done, Refusal, Retried};
@@ -65,7 +67,7 @@ fn the_picked_are_retried_and_what_was_refused_is_said_with_the_reason() {
     assert_eq!(answer.header("location"), "/failures");
     assert_eq!(
         sentence(&site, &answer),
-        "✓ Retried 2; 1 was not failed any more (sector 1 has no failed task)."
+        "✓ Retried 2. 1 was not: sector 1 (sector 1 has no failed task)."
     );
     let retry = |sector, phase| Command::Retry { sector: SectorNumber(sector), phase };
     let mut sent = site.commands();
@@ -76,15 +78,86 @@ fn the_picked_are_retried_and_what_was_refused_is_said_with_the_reason() {
 }
 
 #[test]
-fn all_that_match_are_those_of_the_filter_to_which_the_action_applies() {
+fn of_all_that_match_it_is_done_where_it_applies_and_said_of_all_others_why_not() {
     let site = site();
     let answer = site.press("/bulk", "action=retry&which=all&state=all&back=/sectors");
-    assert!(sentence(&site, &answer).starts_with("✓ Retried 2; 1 was not"));
+    assert_eq!(
+        sentence(&site, &answer),
+        "✓ Retried 2. 3 were not: sector 3 (its P1 runs), sector 4 (its P2 is queued), \
+         sector 1 (sector 1 has no failed task)."
+    );
     assert_eq!(site.commands().len(), 3, "{:?}", site.commands());
     let answer = site.press("/bulk", "action=retry&which=all&state=all&phase=P1&back=/sectors");
+    let none = "✓ Nothing was retried. 1 was not: sector 3 (its P1 runs).";
+    assert_eq!(sentence(&site, &answer), none);
+    let answer = site.press("/bulk", "action=retry&which=all&state=finished&back=/sectors");
     assert_eq!(sentence(&site, &answer), "✓ No sector was selected, so nothing was done.");
     let page = "action=retry&which=page&shown=0&shown=2&pick=1&back=/sectors";
     assert_eq!(sentence(&site, &site.press("/bulk", page)), "✓ Retried 2.");
+}
+
+#[test]
+fn each_refusal_is_worded_by_where_its_sector_stands() {
+    let mut site = Site::empty();
+    site.reply = carry_out;
+    site.order(9).finished(0).finished(1).finished(2);
+    let by = || "the page".to_owned();
+    let lost = Failure::new(Class::Sector, "a file is missing", "bring it back");
+    site.happens(2, Event::StoredDamaged { by: by(), failure: lost });
+    site.issue(3).happens(3, Event::Aborted { by: by() }).through(3, Phase::P6);
+    site.running(4, Phase::P2).happens(4, Event::Aborted { by: by() });
+    site.issue(5);
+    site.running(6, Phase::P2).fails(6, Phase::P2, disk_full());
+    let act = |fields: &str| {
+        let answer = site.press("/bulk", &format!("{fields}&back=/failures"));
+        sentence(&site, &answer)
+    };
+    assert_eq!(
+        act("action=retry&which=all&state=all"),
+        "✓ Retried 1. 6 were not: sectors 1 and 0 (it is finished), \
+         sector 4 (it is being given up), sector 3 (it is given up), \
+         sector 5 (it waits for the chain), 1 for other reasons."
+    );
+    assert_eq!(
+        act("action=retry&pick=2&pick=6-P1&pick=6-P4&pick=77"),
+        "✓ Nothing was retried. 4 were not: sector 6 (its P1 is done), \
+         sector 6 (its P4 has not begun), \
+         sector 2 (its stored copy is damaged: prove it again instead), \
+         sector 77 (there is no such sector)."
+    );
+    assert_eq!(
+        act("action=verify&pick=4&pick=5&pick=6"),
+        "✓ Nothing is proven again. 3 were not: 3 sectors (it is not finished)."
+    );
+    assert_eq!(
+        act("action=abort&sure=1&pick=0&pick=3&pick=4"),
+        "✓ Nothing was aborted. 3 were not: sector 4 (it is being given up), \
+         sector 3 (it is given up), sector 0 (it is sealed)."
+    );
+}
+
+#[test]
+fn what_cannot_be_aborted_is_said_before_and_not_only_after() {
+    let mut site = site();
+    site.issue(5).happens(5, Event::Aborted { by: "the page".into() }).through(5, Phase::P6);
+    let answer = site.press("/bulk", "action=abort&which=all&state=all&back=/sectors");
+    let text = said(answer.html().root_element());
+    assert!(text.contains("Abort 5 sectors?"), "{text}");
+    assert!(text.contains("1 cannot be: sector 5 (it is given up)."), "{text}");
+}
+
+#[test]
+fn more_than_can_be_done_at_once_are_counted_and_left() {
+    let mut site = Site::empty();
+    site.reply = carry_out;
+    site.order(1_003);
+    for number in 0..1_003 {
+        site.issue(number);
+    }
+    let answer = site.press("/bulk", "action=abort&which=all&state=all&back=/sectors");
+    let text = said(answer.html().root_element());
+    assert!(text.contains("Abort 1,000 sectors?"), "{text}");
+    assert!(text.contains("3 more match: these are the first."), "{text}");
 }
 
 #[test]

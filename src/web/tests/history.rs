@@ -4,8 +4,8 @@ use std::path::Path;
 
 use scraper::{Html, Selector};
 
-use super::pages::{busy, failing};
 use super::site::{Site, disk, said};
+use super::states::{busy, failing};
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::times::Throughput;
 use crate::domain::units::{SectorSize, Timestamp};

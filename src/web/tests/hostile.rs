@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::Request;
 
-use super::pages::failing;
 use super::site::{Site, ask};
+use super::states::failing;
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::phase::Phase;

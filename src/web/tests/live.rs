@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
+use super::pages::PAGES;
 use super::site::{Site, ask};
 use crate::access::kept::{self, Token};
 use crate::access::secret::Secret;
@@ -145,8 +146,7 @@ async fn renewed(line: &Line, router: &axum::Router, cookie: &str, is_renewal: b
 async fn an_open_page_is_sent_its_live_part_alone_and_a_new_one_holds_the_same_part() {
     let line = line();
     let router = router(line.state.clone());
-    for path in ["/", "/sectors", "/tasks", "/failures", "/history", "/storage", "/logs", "/system"]
-    {
+    for path in PAGES {
         let [part, whole] = [true, false].map(|is_renewal| page(&router, path, is_renewal));
         let (part, whole) = (part.await, whole.await);
         assert!(part.trim_start().starts_with("<div id=\"live\""), "{path}: {part}");

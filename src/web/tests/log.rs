@@ -3,8 +3,8 @@
 use axum::body::Body;
 use scraper::{Html, Selector};
 
-use super::pages::failing;
 use super::site::{Answer, Site, ask, said};
+use super::states::failing;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;

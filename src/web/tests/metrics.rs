@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 
-use super::pages::busy;
 use super::site::{Site, ask};
+use super::states::busy;
 
 /// Every sample of an answer, by its name and labels.
 fn samples(text: &str) -> BTreeMap<&str, f64> {

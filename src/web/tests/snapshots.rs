@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use super::history::sample_of;
-use super::pages::{busy, failing};
 use super::site::{Site, disk, disk_full};
+use super::states::{busy, failing};
 use crate::domain::event::Event;
 use crate::domain::failure::{Class, Failure};
 use crate::domain::phase::Phase;
@@ -81,7 +81,7 @@ fn an_empty_box_looks_as_it_did() {
 
 #[test]
 fn a_busy_box_looks_as_it_did() {
-    compare("busy", busy, &["/", "/sectors", "/sectors/3", "/tasks", "/storage"]);
+    compare("busy", busy, &["/", "/sectors", "/sectors/3", "/tasks", "/workers", "/storage"]);
 }
 
 #[test]

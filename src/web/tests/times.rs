@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::pages::busy;
 use super::site::Site;
+use super::states::busy;
 use crate::app::times::learn;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
