@@ -24,6 +24,8 @@ mod real_copy;
 mod real_layers;
 #[cfg(test)]
 mod real_porep;
+mod real_layers_8_mib;
+#[cfg(test)]
 #[cfg(test)]
 mod real_sector;
 #[cfg(test)]
