@@ -8,7 +8,7 @@ use crate::domain::event::{BoxEvent, Event, Happened, Output};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
 use crate::domain::porep::Porep;
-use crate::domain::progress::Progress;
+use crate::domain::progress::{Progress, SnarkStep, Snarks};
 use crate::domain::sector::{Cleaning, Copying, GiveUp, Sector, Snark, Stage, Work};
 use crate::domain::units::ByteSize;
 use crate::worker::progress::Reported;
@@ -207,11 +207,32 @@ pub fn progress_words(progress: &Progress) -> String {
             format!("tree-c made, the replica and tree-r-last {} of {of}", tree_r_last + 1)
         }
         Progress::Trees { .. } => "all trees made, being synced and checked".to_owned(),
+        Progress::Snarks(snarks) => snark_progress(&snarks),
         Progress::Copying { done_bytes, total_bytes } => {
             // Every byte counts twice: written and read back.
             let (done, total) = (ByteSize(done_bytes / 2), ByteSize(total_bytes / 2));
             format!("{done} of {total} written and read back")
         }
+    }
+}
+
+/// Partitions that are worked on together are named by the first and the last.
+fn snark_progress(snarks: &Snarks) -> String {
+    let Snarks { of, made, .. } = *snarks;
+    let up_to = snarks.up_to();
+    let partitions = match (of, made + 1 == up_to) {
+        (1, _) => "the one partition".to_owned(),
+        (_, true) => format!("partition {up_to} of {of}"),
+        (_, false) => format!("partitions {} to {up_to} of {of}", made + 1),
+    };
+    match snarks.step {
+        SnarkStep::Parameters => "reading the parameters".to_owned(),
+        SnarkStep::Circuits => format!("filling in the circuits of {partitions}"),
+        SnarkStep::Begun => format!("SNARKs of {partitions} begun"),
+        SnarkStep::Transformed => format!("SNARKs of {partitions}: transforms done, summing up"),
+        SnarkStep::Aggregating => format!("all {of} SNARKs made, being aggregated"),
+        SnarkStep::Checking => "the proof is made, being checked".to_owned(),
+        SnarkStep::Checked => "the proof is made and checked".to_owned(),
     }
 }
 
@@ -221,6 +242,17 @@ pub fn progress_short(progress: &Progress) -> String {
         Progress::Layers { done, of } => format!("{}/{of}", of.min(done + 1)),
         Progress::Trees { tree_c, of, .. } if tree_c < of => format!("c {}/{of}", tree_c + 1),
         Progress::Trees { tree_r_last, of, .. } => format!("r {}/{of}", of.min(tree_r_last + 1)),
+        Progress::Snarks(snarks) => {
+            let upto = |step: &str| format!("{step} {}/{}", snarks.up_to(), snarks.of);
+            match snarks.step {
+                SnarkStep::Parameters => "params".to_owned(),
+                SnarkStep::Circuits => upto("c"),
+                SnarkStep::Begun => upto("f"),
+                SnarkStep::Transformed => upto("s"),
+                SnarkStep::Aggregating => "join".to_owned(),
+                SnarkStep::Checking | SnarkStep::Checked => "check".to_owned(),
+            }
+        }
         Progress::Checking { done_bytes, total_bytes }
         | Progress::Copying { done_bytes, total_bytes } => {
             let percent = u128::from(done_bytes) * 100 / u128::from(total_bytes.max(1));

@@ -88,7 +88,7 @@ pub fn run_phase(
     tools.roots.check(home.root())?;
     let claim = claim(tools, sector.id, phase)?;
     match (phase, &sector.stage) {
-        (Phase::P1, Stage::P1 { ticket, .. }) => {
+        (Phase::P1, Stage::P1 { ticket, work }) => {
             let job = job(&home, sector, stop);
             make_room(&home, &job.cache)?;
             let row = tools.progress.begin(sector.id.number, Phase::P1);
@@ -108,7 +108,10 @@ pub fn run_phase(
         }
         (Phase::P4, Stage::Proving { challenge, .. }) => {
             let statement = statement(sector, challenge);
-            let proof = tools.engine.prove_snark(&job(&home, sector, stop), &statement)?;
+            let row = tools.progress.begin(sector.id.number, Phase::P4);
+            let job = job(&home, sector, stop);
+            let proof =
+                tools.engine.prove_snark(&job, &statement, &|progress| row.tell(progress))?;
             Ok(Output::P4 { proof })
         }
         (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge, stop),

@@ -28,7 +28,7 @@ fn one<'a>(html: &'a Html, css: &str) -> scraper::ElementRef<'a> {
     found[0]
 }
 
-fn words(html: &Html, css: &str) -> String {
+pub(super) fn words(html: &Html, css: &str) -> String {
     all(html, css).into_iter().map(said).collect::<Vec<_>>().join(" | ")
 }
 
