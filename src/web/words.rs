@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::look::Look;
 use super::show::plural;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
-use crate::domain::failure::Class;
+use crate::domain::failure::{Class, DEATHS};
 use crate::domain::phase::Phase;
 use crate::domain::porep::Porep;
 use crate::domain::progress::{Progress, SnarkStep, Snarks};
@@ -44,10 +44,19 @@ fn event_words(event: &Event) -> (Look, String) {
         Event::Started { phase, worker } => {
             (Look::Running, format!("{phase} ({}) started on {worker}", phase.what()))
         }
-        Event::Interrupted { phase } => (
+        Event::Interrupted { phase, died: false } => (
             Look::Waiting,
             format!("{phase} was interrupted: the box stopped (not counted as a failure)"),
         ),
+        Event::Interrupted { phase, died: true } => (
+            Look::Waiting,
+            format!(
+                "the box died while {phase} ran (after {DEATHS} times in a row it waits for you)"
+            ),
+        ),
+        Event::Advanced { phase } => {
+            (Look::Later, format!("{phase} came further than when the box died"))
+        }
         Event::Succeeded { output } => (Look::Done, output_words(output)),
         Event::Failed { phase, failure } => (Look::Failed, format!("{phase} failed: {failure}")),
         Event::PreCommitted { pre_commit } => (
@@ -115,6 +124,9 @@ fn box_words(event: &BoxEvent) -> String {
         BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
         BoxEvent::PhasePaused { phase, by } => format!("{phase} paused by {by}"),
         BoxEvent::PhaseResumed { phase, by } => format!("{phase} resumed by {by}"),
+        BoxEvent::Stopping { running } => {
+            format!("told to stop while {} ran", plural(*running, "attempt", "attempts"))
+        }
         BoxEvent::OrphanDeleted { path, bytes, by } => {
             format!("orphan {} ({}) deleted by {by}", path.display(), ByteSize(*bytes))
         }
@@ -174,7 +186,7 @@ fn work_words(phase: Phase, work: &Work, held: &Held, reported: &Reported) -> St
             Some(why) => format!("{phase} ({}) waits: {why}.", phase.what()),
             None => format!("{phase} ({}) is queued for a worker.", phase.what()),
         },
-        Work::Ready { not_before: Some(_), tries } => {
+        Work::Ready { not_before: Some(_), tries, .. } => {
             let times = if *tries == 1 { "once".to_owned() } else { format!("{tries} times") };
             let failed = format!("{phase} ({}) failed {times}", phase.what());
             match held.get(&phase) {
