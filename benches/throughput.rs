@@ -139,7 +139,7 @@ fn seal(engine: &FilecoinEngine, scratch: &Scratch, size: SectorSize, number: u6
     let seed = Seed { epoch: Epoch(2), value: Bytes32([9; 32]) };
     let statement = SealStatement { id, size, porep, ticket, seed: Some(seed), commitments };
     engine.prove_vanilla(&job, &statement).expect("P3");
-    let proof = engine.prove_snark(&job, &statement).expect("P4");
+    let proof = engine.prove_snark(&job, &statement, &|_| {}).expect("P4");
     engine.prove_stored(&stored, &commitments.comm_r).expect("a PoSt proof");
     assert!(engine.verify_seal(&statement, &proof).expect("a verdict"), "the proof verifies");
 }

@@ -30,7 +30,16 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
         ("FIL_PROOFS_PARAMETER_CACHE", parameters.to_str().expect("UTF-8")),
     ]);
     lab.wait_until_it_answers();
-    lab.wait_for(PATIENCE, "the sector is finished", |lab| lab.sector(0)["state"] == "finished");
+    let mut shown = false;
+    lab.wait_for(PATIENCE, "the sector is finished", |lab| {
+        let sector = lab.sector(0);
+        let standing = sector["standing"].as_str().unwrap_or_default();
+        // Of all steps the one that takes longest.
+        shown |= standing.contains("SNARKs of the one partition: transforms done, summing up");
+        sector["state"] == "finished"
+    });
+    assert!(shown, "C2 did not say how far it was");
+    wait_for_every_step_of_c2(&lab, 0);
     let output = lab
         .sealbox()
         .env("SEALBOX_WEB_LISTEN", &address)
@@ -61,6 +70,19 @@ fn one_command_in_an_empty_directory_seals_a_sector_that_anyone_can_check() {
 
     let history = lab.history(0).join("\n");
     assert!(history.contains("deleted"), "the deletions are in the history: {history}");
+}
+
+/// The last of its attempts passed them all, by its log.
+fn wait_for_every_step_of_c2(lab: &Lab, number: u64) {
+    let all = ["Parameters", "Circuits", "Begun", "Transformed", "Checking", "Checked"];
+    lab.wait("every step of C2 is in the log", |lab| {
+        let log = lab.page(&format!("/sectors/{number}/log.txt?phase=P4"));
+        let said = log.lines().filter(|line| line.contains(": C2 "));
+        let steps = said.filter_map(|line| line.split_once("step="));
+        let word = |rest: &str| rest.chars().take_while(char::is_ascii_alphabetic).collect();
+        let steps: Vec<String> = steps.map(|(_, rest)| word(rest)).collect();
+        steps.ends_with(&all.map(str::to_owned))
+    });
 }
 
 const MANUAL: &str = "auto_pledge = 0\n[chain.lab]\nepoch_ms = 200\nchallenge_delay = 2\n";
@@ -106,6 +128,10 @@ fn wait_for_c2(lab: &Lab, number: u64) {
     lab.wait_for(PATIENCE, "P4 runs", |lab| lab.row(number, 8) == Some((1, 0, 1)));
     let before = lab.cpu_ms();
     lab.wait("C2 has used some processor time", |lab| lab.cpu_ms() > before + 8_000);
+    lab.wait("its progress is shown", |lab| {
+        let sector = lab.sector(number);
+        sector["standing"].as_str().is_some_and(|words| words.contains("the one partition"))
+    });
     assert_eq!(lab.row(number, 8), Some((1, 0, 1)), "C2 was over before it could be broken off");
 }
 
@@ -134,6 +160,7 @@ fn a_sector_killed_in_p2_and_again_in_c2_still_ends_with_a_valid_proof() {
 
     let sector = wait_until_finished(&lab, number);
     assert!(verifies(&sector));
+    wait_for_every_step_of_c2(&lab, number);
     assert!(support::left_on(&lab.path("sealbox-data/scratch")).is_empty());
 
     // In a process of its own a SNARK need not be waited for.

@@ -62,8 +62,16 @@ pub enum Event {
         phase: Phase,
         worker: String,
     },
-    /// The attempt ended without a verdict: the process stopped. Not a failure, not counted.
+    /// The attempt ended without a verdict. Not a failure.
     Interrupted {
+        phase: Phase,
+        /// The box ended under it and nobody had asked for that: counted, for it may do so each
+        /// time ([`super::failure::DEATHS`]). Lines from before this was told apart do not say it.
+        #[serde(default)]
+        died: bool,
+    },
+    /// An attempt at what the box had died under made something that the next one need not make.
+    Advanced {
         phase: Phase,
     },
     Succeeded {
@@ -159,6 +167,11 @@ pub enum BoxEvent {
         bytes: u64,
         by: String,
     },
+    /// The box was told to stop while attempts ran: what becomes of them is no death. It holds
+    /// until the next attempt starts.
+    Stopping {
+        running: u64,
+    },
     /// How far a pass over the finished sectors of a storage has come: written now and then, so
     /// that a restart goes on there. `up_to` is none at its end.
     Checked {
@@ -186,6 +199,19 @@ pub struct Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_interruption_from_before_deaths_were_told_apart_is_none() {
+        for (line, expected) in [
+            (r#"{"interrupted":{"phase":"P2"}}"#, false),
+            (r#"{"interrupted":{"phase":"P2","died":true}}"#, true),
+        ] {
+            match serde_json::from_str::<Event>(line).unwrap() {
+                Event::Interrupted { phase: Phase::P2, died } => assert_eq!(died, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 
     #[test]
     fn a_sector_issued_before_there_was_a_choice_is_interactive() {

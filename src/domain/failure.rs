@@ -147,6 +147,28 @@ pub const P2_TRIES: u32 = 2;
 /// How often the layers are made again before a person is asked.
 pub const P1_REDOS: u32 = 1;
 
+/// In how many attempts in a row at the same task the box may die before a person is asked: what
+/// kills it each time would do so for ever.
+pub const DEATHS: u32 = 3;
+
+/// What is said of a task that the box has died under so often. Whatever else ran each time is as
+/// much under suspicion, and is held too.
+pub fn died_under(phase: Phase) -> Failure {
+    Failure::new(
+        Class::Operator,
+        format!("sealbox died {DEATHS} times in a row while {phase} ran"),
+        "most often the kernel ended it for want of memory (`journalctl -k | grep -i \"out of \
+         memory\"` says so): give the box more, or plan with more for this phase (`[[need]]`) or \
+         with fewer workers, then retry; with `[engine] isolation = \"process\"` only the attempt \
+         dies",
+    )
+    .detail(
+        "It ran each time that the box ended without having been told to, and came no further in \
+         between. Other tasks of which that is true wait as well: one of them may be the cause. \
+         Retry them one at a time.",
+    )
+}
+
 /// The failure policy.
 ///
 /// `tries` counts the failed attempts of this phase since it became ready or a person last looked,
@@ -200,6 +222,14 @@ mod tests {
         let five_minutes = NextStep::RetryAfter(Duration::from_secs(300));
         for phase in Phase::ALL {
             assert_eq!(next_step(phase, Class::Space, 10_000, P1_REDOS), five_minutes);
+        }
+    }
+
+    #[test]
+    fn what_the_box_died_under_so_often_waits_for_a_person() {
+        for phase in Phase::ALL {
+            let class = died_under(phase).class;
+            assert_eq!(next_step(phase, class, 1, 0), NextStep::Wait);
         }
     }
 

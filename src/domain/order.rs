@@ -205,6 +205,8 @@ pub struct BoxState {
     pub ordered: u64,
     /// How far the finished sectors of each storage were proven again.
     pub passes: BTreeMap<String, Pass>,
+    /// It was told to stop, and nothing has started since: whatever ran was not what ended it.
+    pub stopping: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -259,6 +261,7 @@ impl BoxState {
                 self.paused.remove(phase);
             }
             Happened::Box(BoxEvent::OrphanDeleted { .. }) => {}
+            Happened::Box(BoxEvent::Stopping { .. }) => self.stopping = true,
             Happened::Box(BoxEvent::Checked { root, began, up_to }) => {
                 let before = match self.passes.get(root) {
                     Some(pass) if pass.began == *began => pass.before,
@@ -275,6 +278,7 @@ impl BoxState {
                 self.orders.issue(*order).map_err(illegal)?;
                 self.next_number += 1;
             }
+            Happened::Sector { event: Event::Started { .. }, .. } => self.stopping = false,
             Happened::Sector { .. } => {}
         }
         self.seq = entry.seq;

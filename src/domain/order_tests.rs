@@ -110,3 +110,17 @@ fn a_move_is_written_to_the_journal_as_it_is_read_for_ever() {
     assert_eq!(serde_json::to_string(&Happened::Box(event.clone())).unwrap(), line);
     assert_eq!(serde_json::from_str::<Happened>(line).unwrap(), Happened::Box(event));
 }
+
+#[test]
+fn a_stop_is_on_record_until_the_next_attempt_starts() {
+    let of_sector = |seq, event| {
+        let happened = Happened::Sector { number: SectorNumber(0), event };
+        Entry { seq: Seq(seq), at: Timestamp(seq), happened }
+    };
+    let stopping = BoxState::default().apply(&entry(1, BoxEvent::Stopping { running: 2 })).unwrap();
+    let interrupted = Event::Interrupted { phase: Phase::P2, died: false };
+    let woken = stopping.apply(&of_sector(2, interrupted)).unwrap();
+    assert!(stopping.stopping && woken.stopping, "a start may end before it starts anything");
+    let started = Event::Started { phase: Phase::P2, worker: "p2-0".to_owned() };
+    assert!(!woken.apply(&of_sector(3, started)).unwrap().stopping);
+}

@@ -62,10 +62,16 @@ pub enum Bug {
     CopiesInVain,
     /// P6 leaves the stored copy of a sector that was given up.
     LeavesTheCopy,
+    /// `Core::wake` starts again what the box dies under each time.
+    DiesForEver,
+    /// `Core::wake` takes an ordered stop for a death.
+    StopIsDeath,
+    /// `pipeline::advanced` forgives no deaths.
+    AdvanceForgotten,
 }
 
 impl Bug {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::ThrottleOffByOne,
         Self::FailedHoldsNoPlace,
         Self::DoubleStart,
@@ -94,6 +100,9 @@ impl Bug {
         Self::StoredUnseen,
         Self::CopiesInVain,
         Self::LeavesTheCopy,
+        Self::DiesForEver,
+        Self::StopIsDeath,
+        Self::AdvanceForgotten,
     ];
 }
 

@@ -54,6 +54,16 @@ impl SealKind {
         Self { size, porep }
     }
 
+    /// How many SNARKs its proof is made of.
+    pub fn partitions(self) -> u32 {
+        match (self.porep, self.size.allows_lab_parameters()) {
+            (Porep::Interactive | Porep::Synthetic, true) => 1,
+            (Porep::Interactive | Porep::Synthetic, false) => 10,
+            (Porep::NonInteractive, true) => 13,
+            (Porep::NonInteractive, false) => 126,
+        }
+    }
+
     /// Every size with every kind.
     pub fn all() -> impl Iterator<Item = Self> {
         let of = |size| Porep::ALL.into_iter().map(move |porep| Self { size, porep });

@@ -73,15 +73,18 @@ pub struct StoredAt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
-    /// To be started; after a failed attempt not before `not_before`.
+    /// To be started; after a failed attempt not before `not_before`. `deaths`: in how many
+    /// attempts in a row the box died, without any of them getting further.
     Ready {
         tries: u32,
         not_before: Option<Timestamp>,
+        deaths: u32,
     },
     Running {
         tries: u32,
         worker: String,
         since: Timestamp,
+        deaths: u32,
     },
     /// Waits for a person.
     Failed {
@@ -91,7 +94,15 @@ pub enum Work {
 
 impl Work {
     pub fn fresh() -> Self {
-        Self::Ready { tries: 0, not_before: None }
+        Self::Ready { tries: 0, not_before: None, deaths: 0 }
+    }
+
+    /// In how many attempts in a row the box died.
+    pub fn deaths(&self) -> u32 {
+        match self {
+            Self::Ready { deaths, .. } | Self::Running { deaths, .. } => *deaths,
+            Self::Failed { .. } => 0,
+        }
     }
 
     pub fn is_running(&self) -> bool {

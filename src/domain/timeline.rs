@@ -132,10 +132,11 @@ pub fn end(event: &Event) -> Option<(Phase, How)> {
     match event {
         Event::Succeeded { output } => Some((output.phase(), How::Succeeded)),
         Event::Failed { phase, .. } => Some((*phase, How::Failed)),
-        Event::Interrupted { phase } => Some((*phase, How::Interrupted)),
+        Event::Interrupted { phase, .. } => Some((*phase, How::Interrupted)),
         Event::Issued { .. }
         | Event::TicketDrawn { .. }
         | Event::Started { .. }
+        | Event::Advanced { .. }
         | Event::PreCommitted { .. }
         | Event::PreCommitRefused { .. }
         | Event::SeedDrawn { .. }
@@ -237,7 +238,7 @@ mod tests {
         let worker = || "p1-0".to_owned();
         let events = [
             Event::Started { phase: Phase::P1, worker: worker() },
-            Event::Interrupted { phase: Phase::P1 },
+            Event::Interrupted { phase: Phase::P1, died: false },
             Event::Started { phase: Phase::P1, worker: worker() },
             Event::Succeeded { output: Output::P1 },
             Event::Started { phase: Phase::P2, worker: "p2-0".into() },

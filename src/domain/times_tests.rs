@@ -191,7 +191,7 @@ fn a_sector_that_waits_for_a_person_has_no_end_in_sight() {
 #[test]
 fn an_attempt_after_another_teaches_nothing() {
     let mut way = Way::begin();
-    way.starts(Phase::P1).happens(5, Event::Interrupted { phase: Phase::P1 });
+    way.starts(Phase::P1).happens(5, Event::Interrupted { phase: Phase::P1, died: true });
     way.takes(Phase::P1, 1).takes(Phase::P2, 20);
     assert_eq!(took(&way.sector, Step::Phase(Phase::P1)), None);
     assert_eq!(took(&way.sector, Step::Phase(Phase::P2)), Some(minutes(20)));

@@ -109,8 +109,14 @@ pub trait Engine: Send + Sync + 'static {
     /// P3. Writes the vanilla proofs for this seed; they have been verified.
     fn prove_vanilla(&self, job: &Job, statement: &SealStatement) -> Result<(), Failure>;
 
-    /// P4. The SNARK, verified. Waits for the parameters if they are still being made.
-    fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure>;
+    /// P4. The SNARK, verified. Waits for the parameters if they are still being made. `tell` is
+    /// told of every step that is known of; nothing if an earlier call made the proof.
+    fn prove_snark(
+        &self,
+        job: &Job,
+        statement: &SealStatement,
+        tell: Tell<'_>,
+    ) -> Result<SealProof, Failure>;
 
     /// Whether this proof proves this statement.
     fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure>;

@@ -21,7 +21,7 @@ use crate::domain::ids::{Bytes32, CommD, CommR, SealProof, SectorId, SectorNumbe
 use crate::domain::layout::{CacheFile, cache_files_after_p2};
 use crate::domain::phase::{PerPhase, Phase};
 use crate::domain::porep::{Porep, SealKind};
-use crate::domain::progress::{Progress, Tell};
+use crate::domain::progress::{Progress, Snarks, Tell};
 use crate::domain::sector::{Commitments, Ticket};
 use crate::domain::units::SectorSize;
 use crate::stop::Stop;
@@ -91,6 +91,20 @@ impl SimulatedEngine {
         }
         tell(Progress::Layers { done: of, of });
         self.strike(Phase::P1, job.id)
+    }
+
+    /// P4's time, spread evenly over what is told of while SNARKs are made.
+    fn act_by_snarks(&self, job: &Job, tell: Tell<'_>) -> Result<(), Failure> {
+        let mut now = Snarks::of(job.kind());
+        let events = now.events();
+        let step = self.config.durations[Phase::P4].div_f64(events.len() as f64);
+        tell(Progress::Snarks(now));
+        for event in events {
+            std::thread::sleep(step);
+            now = now.after(event);
+            tell(Progress::Snarks(now));
+        }
+        self.strike(Phase::P4, job.id)
     }
 
     fn write(&self, job: &Job, file: CacheFile, value: &Bytes32) -> Result<(), Failure> {
@@ -200,9 +214,14 @@ impl Engine for SimulatedEngine {
         files::sync_directory(&job.cache)
     }
 
-    fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
+    fn prove_snark(
+        &self,
+        job: &Job,
+        statement: &SealStatement,
+        tell: Tell<'_>,
+    ) -> Result<SealProof, Failure> {
         vanilla(statement).check(&job.cache.join(VANILLA))?;
-        self.act(Phase::P4, job.id)?;
+        self.act_by_snarks(job, tell)?;
         Ok(proof_of(statement))
     }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::failure::Class;
 use crate::domain::ids::ActorId;
 use crate::domain::layout::cache_files;
+use crate::domain::progress::SnarkStep;
 use crate::domain::sector::{Data, Seed};
 use crate::domain::units::Epoch;
 
@@ -52,7 +53,7 @@ fn a_simulated_sector_goes_all_the_way_and_marks_every_file() {
         assert_eq!(engine.replicate(&job, &ticket()).unwrap(), commitments);
         let statement = statement(&job, commitments);
         engine.prove_vanilla(&job, &statement).unwrap();
-        let proof = engine.prove_snark(&job, &statement).unwrap();
+        let proof = engine.prove_snark(&job, &statement, &|_| {}).unwrap();
         assert!(proof.0.starts_with(MARK) && !proof.0.len().is_multiple_of(192));
         assert!(engine.verify_seal(&statement, &proof).unwrap());
         let (cache, replica) = (job.cache.clone(), job.replica.clone());
@@ -135,7 +136,7 @@ fn every_kind_of_porep_is_played_and_none_gives_what_another_gives() {
         let seed = seed.filter(|_| porep != Porep::NonInteractive);
         let statement = SealStatement { seed, ..statement(&job, commitments) };
         engine.prove_vanilla(&job, &statement).unwrap();
-        let proof = engine.prove_snark(&job, &statement).unwrap();
+        let proof = engine.prove_snark(&job, &statement, &|_| {}).unwrap();
         assert!(engine.verify_seal(&statement, &proof).unwrap());
         replicas.insert(commitments.comm_r.0.to_string(), porep);
     }
@@ -164,6 +165,27 @@ fn p1_tells_of_as_many_layers_as_the_size_has() {
     engine.label(&job(dir.path(), 5, SectorSize::GiB32), &ticket(), &tell).unwrap();
     let layers: Vec<_> = (0..=11).map(|done| Progress::Layers { done, of: 11 }).collect();
     assert_eq!(told.into_inner().unwrap(), layers);
+}
+
+#[test]
+fn p4_tells_of_every_step_of_its_snarks() {
+    let engine = SimulatedEngine::new(SimulatedConfig::default());
+    let dir = tempfile::tempdir().unwrap();
+    let porep = Porep::NonInteractive;
+    let job = Job { porep, ..job(dir.path(), 5, SectorSize::GiB32) };
+    engine.label(&job, &ticket(), &|_| {}).unwrap();
+    let statement = statement(&job, engine.replicate(&job, &ticket()).unwrap());
+    engine.prove_vanilla(&job, &statement).unwrap();
+    let told = Mutex::new(Vec::new());
+    let tell = |progress| match progress {
+        Progress::Snarks(now) => told.lock().unwrap().push((now.step, now.made)),
+        other => panic!("{other:?}"),
+    };
+    engine.prove_snark(&job, &statement, &tell).unwrap();
+    let told = told.into_inner().unwrap();
+    assert_eq!(told.len(), 1 + 13 * 4 + 2);
+    assert_eq!(told[0], (SnarkStep::Parameters, 0));
+    assert_eq!(told.last(), Some(&(SnarkStep::Checked, 126)));
 }
 
 #[test]

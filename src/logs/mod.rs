@@ -8,6 +8,7 @@ mod files;
 mod keeper;
 mod layer;
 mod line;
+mod overheard;
 mod query;
 mod ring;
 #[cfg(test)]
@@ -20,19 +21,22 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Semaphore, oneshot, watch};
+use tracing::Subscriber;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::filter::{ParseError, filter_fn};
-use tracing_subscriber::layer::{Layer as _, SubscriberExt};
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 pub use self::line::{About, Level, Line, LineId, OF_CHILD, OF_CHILD_OURS, Written};
+pub use self::overheard::overhear;
 pub use self::query::{Page, Query};
 
 use self::files::{Keep, SectorFiles};
 use self::keeper::Keeper;
 use self::layer::Keeping;
+use self::overheard::overhearing;
 use self::ring::Ring;
 use crate::domain::ids::{ActorId, SectorNumber};
 use crate::within::SHORT_LIMIT;
@@ -98,8 +102,35 @@ impl LogFilter {
 /// A filter that does not parse.
 pub fn set_up_for_attempt(filter: &str) -> Result<(), LogError> {
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(false).without_time();
-    tracing_subscriber::registry().with(check_filter(filter)?).with(lines).try_init()?;
+    subscriber(lines, check_filter(filter)?).try_init()?;
     Ok(())
+}
+
+/// What is logged goes by the filter; what is overheard does not.
+fn subscriber(
+    logged: impl Layer<Registry> + Send + Sync + 'static,
+    filter: impl Filter<Registry> + Send + Sync + 'static,
+) -> impl Subscriber + Send + Sync + 'static {
+    tracing_subscriber::registry().with(logged.with_filter(filter)).with(overhearing())
+}
+
+/// Does something under a log of this filter, written nowhere.
+#[cfg(test)]
+pub fn with_log_of<T>(filter: &str, work: impl FnOnce() -> T) -> T {
+    let (filter, _handle) = reload::Layer::new(check_filter(filter).expect("a filter"));
+    let nowhere = fmt::layer().with_writer(io::sink);
+    tracing::subscriber::with_default(subscriber(nowhere, filter), work)
+}
+
+/// As a process that seals has it: the libraries log through the crate `log`, and that knows one
+/// place in a process.
+#[cfg(test)]
+pub fn overhear_libraries() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let set_up = tracing_subscriber::registry().with(overhearing()).try_init();
+        set_up.expect("no other test sets a log up for the whole process");
+    });
 }
 
 /// What logging leaves to the rest of the box.
@@ -147,11 +178,8 @@ pub fn set_up(dir: &Path, filter: &str, miner: ActorId) -> Result<(LogGuard, Log
         .with_target(false)
         .with_filter(for_people);
     let (filter, handle) = reload::Layer::new(check_filter(filter)?);
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(terminal)
-        .with(Keeping::new(logs.clone(), writer))
-        .try_init()?;
+    let logged = terminal.and_then(Keeping::new(logs.clone(), writer));
+    subscriber(logged, filter).try_init()?;
     let guard = LogGuard { logs: logs.clone(), _file: file };
     Ok((guard, Logging { filter: LogFilter(handle), logs }))
 }

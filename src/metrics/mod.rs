@@ -156,7 +156,7 @@ impl Counted {
                 self.running().insert((number, *phase), at);
                 self.started.get_or_create(&of(*phase)).inc();
             }
-            Event::Interrupted { phase } => drop(self.ended(number, *phase, "interrupted")),
+            Event::Interrupted { phase, .. } => drop(self.ended(number, *phase, "interrupted")),
             Event::Succeeded { output } => {
                 let phase = output.phase();
                 if let Some(began) = self.ended(number, phase, "succeeded") {
@@ -172,6 +172,7 @@ impl Counted {
             Event::StoredDamaged { failure: Failure { .. }, .. } => drop(self.damaged.inc()),
             Event::Issued { .. }
             | Event::TicketDrawn { .. }
+            | Event::Advanced { .. }
             | Event::PreCommitted { .. }
             | Event::SeedDrawn { .. }
             | Event::Committed { .. }
@@ -266,7 +267,7 @@ mod tests {
             (5_000, started(phase)),
             (6_000, Event::Failed { phase, failure }),
             (7_000, started(phase)),
-            (8_000, Event::Interrupted { phase }),
+            (8_000, Event::Interrupted { phase, died: false }),
         ]);
         for line in [
             r#"sealbox_attempts_started_total{phase="P5"} 2"#,

@@ -24,6 +24,8 @@ pub enum Input {
     Checked { sector: SectorNumber, event: Event, durable: oneshot::Sender<()> },
     /// A pass over the finished sectors of a storage has come this far; none: to its end.
     CheckedUpTo { root: String, began: Timestamp, up_to: Option<SectorNumber> },
+    /// An attempt at what the box had died under got further.
+    Advanced { sector: SectorNumber, phase: Phase },
     /// An attempt ended.
     Ended { worker: WorkerId, sector: SectorNumber, event: Event },
     /// An attempt panicked. The proofs library may have lost threads for good by it: a later call

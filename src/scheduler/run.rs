@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::domain::event::Event;
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::pipeline;
@@ -138,7 +139,8 @@ impl Loop {
                 Some(ask) = self.s.asks.recv() => self.ask(ask),
                 // An error means that nobody is left to say stop: the same as stop.
                 _ = stop.wait_for(|stop| *stop), if stop_by.is_none() => {
-                    self.s.core.stop();
+                    let now = self.now();
+                    self.s.core.stop(now);
                     self.view_stale = true;
                     self.s.pulse.stops(self.s.grace);
                     stop_by = Some(Instant::now() + self.s.grace);
@@ -266,6 +268,12 @@ impl Loop {
             }
             Input::CheckedUpTo { root, began, up_to } => {
                 self.s.core.checked_up_to(root, began, up_to, now);
+            }
+            Input::Advanced { sector, phase } => {
+                // Nobody waits for it; at worst a death is counted that need not have been.
+                if let Err(illegal) = self.s.core.happen(sector, Event::Advanced { phase }, now) {
+                    tracing::debug!(sector = sector.0, %illegal, "not recorded");
+                }
             }
             Input::Ended { worker, sector, event } => {
                 self.s.core.attempt_ended(worker, sector, event, now);

@@ -36,7 +36,7 @@ use crate::domain::units::Seq;
 
 /// Raised with every change of a key or of the shape of a value (a test notices the latter): a
 /// state of another format is set aside and made again.
-pub const FORMAT: u8 = 9;
+pub const FORMAT: u8 = 10;
 
 const FORMAT_KEY: &[u8] = b"f";
 pub(super) const META_KEY: &[u8] = b"m";

@@ -84,7 +84,8 @@ fn trouble(salt: u32) -> Vec<Event> {
         Event::Deleted { path: "/scratch/c".into(), bytes: 7, reason: "stored".to_owned() },
     ];
     for phase in Phase::ALL {
-        events.push(Event::Interrupted { phase });
+        events.push(Event::Interrupted { phase, died: salt.is_multiple_of(3) });
+        events.push(Event::Advanced { phase });
         events.push(Event::Retried { phase, by: by.clone() });
         events.extend(Class::ALL.map(|class| Event::Failed { phase, failure: failure(class) }));
     }
@@ -181,6 +182,7 @@ impl World {
             (Some(order), 0) if !idle => Happened::Box(BoxEvent::Cancelled { order, by }),
             (Some(_), 1) if !idle => Happened::Box(BoxEvent::IntakePaused { by }),
             (Some(_), 2) if !idle => Happened::Box(BoxEvent::IntakeResumed { by }),
+            (Some(_), 5) if !idle => Happened::Box(BoxEvent::Stopping { running: 1 }),
             (Some(_), 3) if !idle => Happened::Box(BoxEvent::Checked {
                 root: "/storage".to_owned(),
                 began: Timestamp(u64::from(salt % 3)),

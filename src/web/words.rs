@@ -6,10 +6,10 @@ use super::look::Look;
 use super::show::plural;
 use super::waiting;
 use crate::domain::event::{BoxEvent, Event, Happened, Output};
-use crate::domain::failure::Class;
+use crate::domain::failure::{Class, DEATHS};
 use crate::domain::phase::Phase;
 use crate::domain::porep::Porep;
-use crate::domain::progress::Progress;
+use crate::domain::progress::{Progress, SnarkStep, Snarks};
 use crate::domain::sector::{Cleaning, Copying, GiveUp, Sector, Snark, Stage, Work};
 use crate::domain::units::ByteSize;
 use crate::worker::progress::Reported;
@@ -45,10 +45,19 @@ fn event_words(event: &Event) -> (Look, String) {
         Event::Started { phase, worker } => {
             (Look::Running, format!("{phase} ({}) started on {worker}", phase.what()))
         }
-        Event::Interrupted { phase } => (
+        Event::Interrupted { phase, died: false } => (
             Look::Waiting,
             format!("{phase} was interrupted: the box stopped (not counted as a failure)"),
         ),
+        Event::Interrupted { phase, died: true } => (
+            Look::Waiting,
+            format!(
+                "the box died while {phase} ran (after {DEATHS} times in a row it waits for you)"
+            ),
+        ),
+        Event::Advanced { phase } => {
+            (Look::Later, format!("{phase} came further than when the box died"))
+        }
         Event::Succeeded { output } => (Look::Done, output_words(output)),
         Event::Failed { phase, failure } => (Look::Failed, format!("{phase} failed: {failure}")),
         Event::PreCommitted { pre_commit } => (
@@ -116,6 +125,9 @@ fn box_words(event: &BoxEvent) -> String {
         BoxEvent::IntakeResumed { by } => format!("intake resumed by {by}"),
         BoxEvent::PhasePaused { phase, by } => format!("{phase} paused by {by}"),
         BoxEvent::PhaseResumed { phase, by } => format!("{phase} resumed by {by}"),
+        BoxEvent::Stopping { running } => {
+            format!("told to stop while {} ran", plural(*running, "attempt", "attempts"))
+        }
         BoxEvent::OrphanDeleted { path, bytes, by } => {
             format!("orphan {} ({}) deleted by {by}", path.display(), ByteSize(*bytes))
         }
@@ -175,7 +187,7 @@ fn work_words(phase: Phase, work: &Work, held: &Held, reported: &Reported) -> St
             Some(why) => format!("{phase} ({}) waits: {why}.", phase.what()),
             None => format!("{phase} ({}) is queued for a worker.", phase.what()),
         },
-        Work::Ready { not_before: Some(at), tries } => {
+        Work::Ready { not_before: Some(at), tries, .. } => {
             let times = if *tries == 1 { "once".to_owned() } else { format!("{tries} times") };
             let failed = format!("{phase} ({}) failed {times}", phase.what());
             match held.get(&phase) {
@@ -208,11 +220,32 @@ pub fn progress_words(progress: &Progress) -> String {
             format!("tree-c made, the replica and tree-r-last {} of {of}", tree_r_last + 1)
         }
         Progress::Trees { .. } => "all trees made, being synced and checked".to_owned(),
+        Progress::Snarks(snarks) => snark_progress(&snarks),
         Progress::Copying { done_bytes, total_bytes } => {
             // Every byte counts twice: written and read back.
             let (done, total) = (ByteSize(done_bytes / 2), ByteSize(total_bytes / 2));
             format!("{done} of {total} written and read back")
         }
+    }
+}
+
+/// Partitions that are worked on together are named by the first and the last.
+fn snark_progress(snarks: &Snarks) -> String {
+    let Snarks { of, made, .. } = *snarks;
+    let up_to = snarks.up_to();
+    let partitions = match (of, made + 1 == up_to) {
+        (1, _) => "the one partition".to_owned(),
+        (_, true) => format!("partition {up_to} of {of}"),
+        (_, false) => format!("partitions {} to {up_to} of {of}", made + 1),
+    };
+    match snarks.step {
+        SnarkStep::Parameters => "reading the parameters".to_owned(),
+        SnarkStep::Circuits => format!("filling in the circuits of {partitions}"),
+        SnarkStep::Begun => format!("SNARKs of {partitions} begun"),
+        SnarkStep::Transformed => format!("SNARKs of {partitions}: transforms done, summing up"),
+        SnarkStep::Aggregating => format!("all {of} SNARKs made, being aggregated"),
+        SnarkStep::Checking => "the proof is made, being checked".to_owned(),
+        SnarkStep::Checked => "the proof is made and checked".to_owned(),
     }
 }
 
@@ -222,6 +255,17 @@ pub fn progress_short(progress: &Progress) -> String {
         Progress::Layers { done, of } => format!("{}/{of}", of.min(done + 1)),
         Progress::Trees { tree_c, of, .. } if tree_c < of => format!("c {}/{of}", tree_c + 1),
         Progress::Trees { tree_r_last, of, .. } => format!("r {}/{of}", of.min(tree_r_last + 1)),
+        Progress::Snarks(snarks) => {
+            let upto = |step: &str| format!("{step} {}/{}", snarks.up_to(), snarks.of);
+            match snarks.step {
+                SnarkStep::Parameters => "params".to_owned(),
+                SnarkStep::Circuits => upto("c"),
+                SnarkStep::Begun => upto("f"),
+                SnarkStep::Transformed => upto("s"),
+                SnarkStep::Aggregating => "join".to_owned(),
+                SnarkStep::Checking | SnarkStep::Checked => "check".to_owned(),
+            }
+        }
         Progress::Checking { done_bytes, total_bytes }
         | Progress::Copying { done_bytes, total_bytes } => {
             let percent = u128::from(done_bytes) * 100 / u128::from(total_bytes.max(1));

@@ -26,7 +26,7 @@ use crate::scheduler::input::Input;
 use crate::stop::Stop;
 use crate::storage::clean::Deleted;
 use crate::telemetry;
-use phases::{Tools, run_phase};
+use phases::{Told, Tools, run_phase};
 use priority::Priority;
 
 /// The threads' ends of the channels that assignments go through.
@@ -122,7 +122,12 @@ impl Me {
         let _entered = span.enter();
         tracing::info!("attempt started");
         let mut record = |deleted: &Deleted| self.record(sector, deleted);
-        let ended = panics::caught(|| run_phase(&self.tools, sector, phase, stop, &mut record))
+        let advanced = || {
+            // The scheduler is gone only when the process stops.
+            drop(self.inputs.send(Input::Advanced { sector: sector.id.number, phase }));
+        };
+        let told = Told { record: &mut record, advanced: &advanced };
+        let ended = panics::caught(|| run_phase(&self.tools, sector, phase, stop, told))
             .unwrap_or_else(|panic| Err(self.panicked(sector, phase, panic)));
         match ended {
             Ok(output) => {
@@ -131,11 +136,11 @@ impl Me {
             }
             Err(failure) if stop.is_ordered() => {
                 tracing::info!(%failure, "attempt stopped by order");
-                Event::Interrupted { phase }
+                Event::Interrupted { phase, died: false }
             }
             Err(failure) if self.is_away(sector) => {
                 tracing::warn!(%failure, "attempt broken off: its scratch is away");
-                Event::Interrupted { phase }
+                Event::Interrupted { phase, died: false }
             }
             Err(failure) => {
                 tracing::error!(class = failure.class.name(), %failure, "attempt failed");

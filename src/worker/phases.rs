@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::progress::ProgressBoard;
+use super::progress::{Further, ProgressBoard};
 use super::timeline::TimelineBoard;
 use super::trees;
 use crate::domain::event::Output;
@@ -64,6 +64,14 @@ impl Tools {
     }
 }
 
+/// Who is told of what happens in the midst of an attempt.
+pub struct Told<'a> {
+    pub record: Record<'a>,
+    /// It made something that no attempt need make again. Called where the box has died under the
+    /// attempts before it, once.
+    pub advanced: &'a (dyn Fn() + Sync),
+}
+
 /// One attempt at a phase, until its end or the order to stop. May panic where the proofs library
 /// does.
 pub fn run_phase(
@@ -71,8 +79,9 @@ pub fn run_phase(
     sector: &Sector,
     phase: Phase,
     stop: &Stop,
-    record: Record<'_>,
+    told: Told<'_>,
 ) -> Result<Output, Failure> {
+    let Told { record, advanced } = told;
     // A finished name on a simulated sector, or the reverse, is how a fake gets into storage.
     let simulated = tools.engine.kind() == EngineKind::Simulated;
     if sector.simulated != simulated {
@@ -88,11 +97,18 @@ pub fn run_phase(
     tools.roots.check(home.root())?;
     let claim = claim(tools, sector.id, phase)?;
     match (phase, &sector.stage) {
-        (Phase::P1, Stage::P1 { ticket, .. }) => {
+        (Phase::P1, Stage::P1 { ticket, work }) => {
             let job = job(&home, sector, stop);
             make_room(&home, &job.cache)?;
             let row = tools.progress.begin(sector.id.number, Phase::P1);
-            tools.engine.label(&job, ticket, &|progress| row.tell(progress)).map(|()| Output::P1)
+            let further = (work.deaths() > 0).then(Further::default);
+            let tell = |progress| {
+                row.tell(progress);
+                if further.as_ref().is_some_and(|further| further.than_before(progress)) {
+                    advanced();
+                }
+            };
+            tools.engine.label(&job, ticket, &tell).map(|()| Output::P1)
         }
         (Phase::P2, Stage::P2 { ticket, .. }) => {
             let job = job(&home, sector, stop);
@@ -108,7 +124,10 @@ pub fn run_phase(
         }
         (Phase::P4, Stage::Proving { challenge, .. }) => {
             let statement = statement(sector, challenge);
-            let proof = tools.engine.prove_snark(&job(&home, sector, stop), &statement)?;
+            let row = tools.progress.begin(sector.id.number, Phase::P4);
+            let job = job(&home, sector, stop);
+            let proof =
+                tools.engine.prove_snark(&job, &statement, &|progress| row.tell(progress))?;
             Ok(Output::P4 { proof })
         }
         (Phase::P5, Stage::Proving { challenge, .. }) => copy(tools, sector, challenge, stop),

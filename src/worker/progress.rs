@@ -2,7 +2,8 @@
 //! page. It is in no journal: after a restart there is nothing to remember, because nothing runs.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -90,6 +91,30 @@ impl Drop for Row<'_> {
     }
 }
 
+/// Notices when an attempt at P1 makes a layer that was not there when it began: the next one need
+/// not make it again.
+#[derive(Debug, Default)]
+pub struct Further {
+    begun: OnceLock<u32>,
+    said: AtomicBool,
+}
+
+impl Further {
+    /// True once.
+    pub fn than_before(&self, progress: Progress) -> bool {
+        let layers = match progress {
+            Progress::Layers { done, .. } => done,
+            // Of nothing else is there a rest that is built upon.
+            Progress::Checking { .. }
+            | Progress::Trees { .. }
+            | Progress::Snarks(_)
+            | Progress::Copying { .. } => return false,
+        };
+        let begun = *self.begun.get_or_init(|| layers);
+        layers > begun && !self.said.swap(true, Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,6 +143,16 @@ mod tests {
         };
         assert!(catch_unwind(AssertUnwindSafe(attempt)).is_err());
         assert!(board.of(SECTOR).is_empty());
+    }
+
+    #[test]
+    fn only_a_layer_that_was_not_there_is_further_and_is_said_once() {
+        let further = Further::default();
+        let checking = Progress::Checking { done_bytes: 7, total_bytes: 9 };
+        let layers = |done| Progress::Layers { done, of: 11 };
+        let told = [checking, layers(4), layers(4), layers(5), layers(5), layers(6)];
+        let said = told.map(|progress| further.than_before(progress));
+        assert_eq!(said, [false, false, false, true, false, false]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sealbox::domain::event::{BoxEvent, Entry, Event, Happened, Output};
+use sealbox::domain::failure::Failure;
 use sealbox::domain::layout::{
     CacheFile, Scratch, StorageRoot, cache_files_after_p2, stored_files, trash_of,
 };
@@ -14,6 +15,9 @@ use sealbox::domain::sector::{Cleaning, GiveUp, Sector, Stage, StoredAt};
 use sealbox::domain::units::Seq;
 use serde::Deserialize;
 use serde_json::Value;
+
+/// How it begins what is said of a task that the box died under again and again.
+pub const HELD: &str = "sealbox died ";
 
 /// The history as the journal's own lines tell it, folded by the domain alone.
 #[derive(Default)]
@@ -77,12 +81,13 @@ impl Past {
         })
     }
 
-    /// Attempts that failed for another reason than those named.
+    /// Attempts that failed for another reason than those named, or than that the box died.
     pub fn failures_but(&self, expected: &[&str]) -> Vec<String> {
+        let is_expected = |failure: &Failure| {
+            expected.iter().chain([&HELD]).any(|what| failure.what.contains(what))
+        };
         let unexpected = |(_, number, event): (Seq, u64, &Event)| match event {
-            Event::Failed { phase, failure }
-                if !expected.iter().any(|what| failure.what.contains(what)) =>
-            {
+            Event::Failed { phase, failure } if !is_expected(failure) => {
                 Some(format!("sector {number}: {phase} failed: {failure}"))
             }
             _ => None,

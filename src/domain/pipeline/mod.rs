@@ -3,6 +3,8 @@
 //! Every stage × event is decided here, without a wildcard: a new stage or a new event does not
 //! compile until its place in the table is.
 
+#[cfg(test)]
+mod deaths_tests;
 mod moves;
 mod names;
 #[cfg(test)]
@@ -17,8 +19,8 @@ use super::phase::PerPhase;
 use super::sector::{Challenge, Drawn, GiveUp, Sector, Snark, Stage, TaskRecord, Work};
 use super::units::{Seq, Timestamp};
 use moves::{
-    aborted, checked, clean_up_behind, clean_when_both_are_there, committing, failed,
-    give_up_if_asked, interrupted, redone, retried, started, succeeded,
+    aborted, advanced, checked, clean_up_behind, clean_when_both_are_there, committing, deleted,
+    failed, give_up_if_asked, interrupted, redone, retried, started, succeeded,
 };
 use record::record;
 
@@ -163,7 +165,8 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
             | Stage::GivenUp { .. } => Err(NOT_NOW),
         },
         Event::Started { phase, worker } => started(sector, *phase, worker, at),
-        Event::Interrupted { phase } => interrupted(sector, *phase),
+        Event::Interrupted { phase, died } => interrupted(sector, *phase, *died),
+        Event::Advanced { phase } => advanced(sector, *phase),
         Event::Succeeded { output } => succeeded(sector, output, at),
         Event::Failed { phase, failure } => failed(sector, *phase, failure, at),
         Event::PreCommitted { pre_commit } => match &sector.stage {
@@ -229,14 +232,7 @@ fn advance(sector: &mut Sector, at: Timestamp, event: &Event) -> Result<(), Ille
         Event::Retried { phase, .. } => retried(sector, *phase),
         Event::Redone { .. } => redone(sector),
         Event::Aborted { by } => aborted(sector, by),
-        Event::Deleted { .. } => {
-            if sector.stage.works().any(|(_, work)| work.is_running()) {
-                sector.cleaning_begun |= matches!(sector.stage, Stage::P6 { .. });
-                Ok(())
-            } else {
-                Err("only a running phase deletes")
-            }
-        }
+        Event::Deleted { .. } => deleted(sector),
         Event::StoredProven { .. } => checked(sector, Ok(at)),
         Event::StoredDamaged { failure, .. } => checked(sector, Err(failure)),
     }

@@ -25,8 +25,9 @@ pub(super) fn started(
     }
     let work = sector.stage.work_mut(phase).ok_or(NOT_NOW)?;
     match work {
-        Work::Ready { tries, .. } => {
-            *work = Work::Running { tries: *tries, worker: worker.to_owned(), since: at };
+        Work::Ready { tries, deaths, .. } => {
+            let (tries, deaths) = (*tries, *deaths);
+            *work = Work::Running { tries, worker: worker.to_owned(), since: at, deaths };
             Ok(())
         }
         #[cfg(test)]
@@ -42,22 +43,45 @@ fn end_attempt(sector: &mut Sector, phase: Phase) -> Result<u32, Illegal> {
     match work {
         Work::Running { tries, .. } => {
             let tries = *tries;
-            *work = Work::Ready { tries, not_before: None };
+            *work = Work::Ready { tries, not_before: None, deaths: 0 };
             Ok(tries)
         }
-        Work::Ready { .. } | Work::Failed { .. } => Err("no attempt is running"),
+        Work::Ready { .. } | Work::Failed { .. } => Err(NOT_RUNNING),
     }
 }
 
-pub(super) fn interrupted(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> {
-    let _tries = end_attempt(sector, phase)?;
+const NOT_RUNNING: Illegal = "no attempt is running";
+
+/// An attempt that ended in any other way than by a death ends the row of them.
+pub(super) fn interrupted(sector: &mut Sector, phase: Phase, died: bool) -> Result<(), Illegal> {
+    let before = sector.stage.work(phase).map_or(0, Work::deaths);
+    let tries = end_attempt(sector, phase)?;
     #[cfg(test)]
-    if planted(Bug::InterruptedCounts)
-        && let Some(Work::Ready { tries, .. }) = sector.stage.work_mut(phase)
-    {
-        *tries += 1;
-    }
+    let tries = tries + u32::from(planted(Bug::InterruptedCounts));
+    let work = sector.stage.work_mut(phase).ok_or(NOT_NOW)?;
+    let deaths = if died { before.saturating_add(1) } else { 0 };
+    *work = Work::Ready { tries, not_before: None, deaths };
     Ok(())
+}
+
+pub(super) fn advanced(sector: &mut Sector, phase: Phase) -> Result<(), Illegal> {
+    match sector.stage.work_mut(phase).ok_or(NOT_NOW)? {
+        #[cfg(test)]
+        Work::Running { .. } if planted(Bug::AdvanceForgotten) => Ok(()),
+        Work::Running { deaths, .. } => {
+            *deaths = 0;
+            Ok(())
+        }
+        Work::Ready { .. } | Work::Failed { .. } => Err(NOT_RUNNING),
+    }
+}
+
+/// What is deleted need not be deleted again: each deletion is a step onward.
+pub(super) fn deleted(sector: &mut Sector) -> Result<(), Illegal> {
+    let running = sector.stage.works().find(|(_, work)| work.is_running());
+    let (phase, _) = running.ok_or("only a running phase deletes")?;
+    sector.cleaning_begun |= matches!(sector.stage, Stage::P6 { .. });
+    advanced(sector, phase)
 }
 
 pub(super) fn succeeded(
@@ -142,7 +166,8 @@ pub(super) fn failed(
     let tries = end_attempt(sector, phase)?.saturating_add(1);
     let after = match next_step(phase, failure.class, tries, sector.redos) {
         NextStep::RetryAfter(wait) => {
-            Work::Ready { tries, not_before: (!wait.is_zero()).then(|| at.plus(wait)) }
+            let not_before = (!wait.is_zero()).then(|| at.plus(wait));
+            Work::Ready { tries, not_before, deaths: 0 }
         }
         NextStep::Wait => Work::Failed { failure: failure.clone() },
         NextStep::RedoFromP1 => {

@@ -12,6 +12,7 @@ impl Event {
             Self::TicketDrawn { .. } => "ticket drawn",
             Self::Started { .. } => "started",
             Self::Interrupted { .. } => "interrupted",
+            Self::Advanced { .. } => "advanced",
             Self::Succeeded { .. } => "succeeded",
             Self::Failed { .. } => "failed",
             Self::PreCommitted { .. } => "pre-committed",
@@ -32,7 +33,8 @@ impl Event {
     pub fn phase(&self) -> Option<Phase> {
         match self {
             Self::Started { phase, .. }
-            | Self::Interrupted { phase }
+            | Self::Interrupted { phase, .. }
+            | Self::Advanced { phase }
             | Self::Failed { phase, .. }
             | Self::Retried { phase, .. } => Some(*phase),
             Self::Succeeded { output } => Some(output.phase()),

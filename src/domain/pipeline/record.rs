@@ -26,6 +26,7 @@ pub(super) fn record(sector: &mut Sector, at: Timestamp, event: &Event) {
             Event::Issued { .. }
             | Event::TicketDrawn { .. }
             | Event::Interrupted { .. }
+            | Event::Advanced { .. }
             | Event::PreCommitted { .. }
             | Event::PreCommitRefused { .. }
             | Event::SeedDrawn { .. }

@@ -34,7 +34,8 @@ fn output(phase: Phase) -> Output {
 }
 
 /// An event by its short name: `start P1`, `ok P1`, `fail P1` (operator), `flake P1` (transient),
-/// `bad P1` (sector), `stop P1` (interrupted), `retry P1`, and the ones without a phase.
+/// `bad P1` (sector), `stop P1` (interrupted), `die P1` (the same, by the box's death), `further P1`,
+/// `retry P1`, and the ones without a phase.
 pub(super) fn event(name: &str) -> Event {
     let by = || "test".to_owned();
     let (word, phase) = match name.split_once(' ') {
@@ -54,7 +55,9 @@ pub(super) fn event(name: &str) -> Event {
         },
         "ticket" => Event::TicketDrawn { ticket: Ticket { epoch: Epoch(1), value: B } },
         "start" => Event::Started { phase, worker: "w".to_owned() },
-        "stop" => Event::Interrupted { phase },
+        "stop" => Event::Interrupted { phase, died: false },
+        "die" => Event::Interrupted { phase, died: true },
+        "further" => Event::Advanced { phase },
         "ok" => Event::Succeeded { output: output(phase) },
         "fail" => failed(Class::Operator),
         "flake" => failed(Class::Transient),
@@ -83,7 +86,7 @@ pub(super) fn event(name: &str) -> Event {
 }
 
 fn every_event() -> Vec<String> {
-    let of_phase = ["start", "stop", "ok", "fail", "flake", "bad", "retry"];
+    let of_phase = ["start", "stop", "die", "further", "ok", "fail", "flake", "bad", "retry"];
     let of_none = [
         "issue",
         "ticket",
@@ -103,7 +106,7 @@ fn every_event() -> Vec<String> {
 }
 
 /// The sector after these events, one millisecond apart.
-fn after(history: &str) -> Sector {
+pub(super) fn after(history: &str) -> Sector {
     let mut sector = None;
     let events = history.split(", ").filter(|name| !name.is_empty());
     for (n, name) in std::iter::once("issue").chain(events).enumerate() {
@@ -187,7 +190,15 @@ struct Row {
 fn table() -> Vec<Row> {
     let mut table = Vec::new();
     let mut row = |history: &str, is, legal: &[(&str, &'static str)]| {
-        let legal = legal.iter().map(|(event, to)| ((*event).to_owned(), *to)).collect();
+        let mut legal: BTreeMap<String, &'static str> =
+            legal.iter().map(|(event, to)| ((*event).to_owned(), *to)).collect();
+        // What can be stopped can be died under, and can have got further before.
+        for (event, to) in legal.clone() {
+            if let Some(phase) = event.strip_prefix("stop ") {
+                legal.insert(format!("die {phase}"), to);
+                legal.insert(format!("further {phase}"), is);
+            }
+        }
         table.push(Row { history: history.to_owned(), is, legal });
     };
     let to = |base: &str, more: &str| format!("{base}, {more}");

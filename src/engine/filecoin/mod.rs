@@ -13,6 +13,7 @@ mod recorder;
 mod registered;
 mod replicate;
 pub mod settings;
+mod snarks;
 mod srs;
 mod stored;
 mod tree_d;
@@ -22,6 +23,8 @@ mod trusted;
 mod real_copy;
 #[cfg(test)]
 mod real_layers;
+#[cfg(test)]
+mod real_layers_8_mib;
 #[cfg(test)]
 mod real_porep;
 #[cfg(test)]
@@ -129,9 +132,14 @@ impl Engine for FilecoinEngine {
         prove::prove_vanilla(job, statement)
     }
 
-    fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
+    fn prove_snark(
+        &self,
+        job: &Job,
+        statement: &SealStatement,
+        tell: Tell<'_>,
+    ) -> Result<SealProof, Failure> {
         self.await_parameters(statement.kind())?;
-        prove::prove_snark(job, statement)
+        prove::prove_snark(job, statement, tell)
     }
 
     fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {

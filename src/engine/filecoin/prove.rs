@@ -8,10 +8,11 @@ use filecoin_proofs_api::seal::{
 
 use super::library;
 use super::outputs::{self, Binding};
-use super::{registered, srs};
+use super::{registered, snarks, srs};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::SealProof;
 use crate::domain::porep::Porep;
+use crate::domain::progress::Tell;
 use crate::engine::{Job, SealStatement};
 use crate::failpoint::die_at;
 
@@ -53,7 +54,11 @@ fn vanilla(job: &Job, statement: &SealStatement) -> Result<SealCommitPhase1Outpu
 }
 
 /// The SNARK. The parameters are there.
-pub fn prove_snark(job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
+pub fn prove_snark(
+    job: &Job,
+    statement: &SealStatement,
+    tell: Tell<'_>,
+) -> Result<SealProof, Failure> {
     let binding = Binding::of_statement(statement);
     if let Some(proof) = proof_of_earlier_attempt(job, statement, &binding)? {
         return Ok(proof);
@@ -61,7 +66,8 @@ pub fn prove_snark(job: &Job, statement: &SealStatement) -> Result<SealProof, Fa
     let vanilla = vanilla_proofs(job, statement, &binding)?;
     die_at("p4.begun");
     let prover_id = statement.id.miner.prover_id();
-    let made = seal_commit_phase2(vanilla, prover_id, library::sector_id(statement.id))
+    let sector = library::sector_id(statement.id);
+    let made = snarks::watched(job.kind(), tell, || seal_commit_phase2(vanilla, prover_id, sector))
         .map_err(|error| library::failed("the SNARK", &job.cache, &error, Class::Transient))?;
     let proof = SealProof(made.proof);
     if !verify(statement, &proof)? {

@@ -158,7 +158,7 @@ fn is_sealed(porep: Porep, number: u64) -> (Bench, SealStatement, SealProof) {
     let statement = bench.statement(commitments);
     engine.prove_vanilla(&bench.job, &statement).unwrap();
     let begun = Instant::now();
-    let proof = engine.prove_snark(&bench.job, &statement).unwrap();
+    let proof = bench.snark_by_all_steps(&engine, &statement);
     println!("{porep}: C2 in {} s, {} bytes", begun.elapsed().as_secs(), proof.0.len());
     let begun = Instant::now();
     assert!(engine.verify_seal(&statement, &proof).unwrap());

@@ -3,12 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::{FilecoinEngine, Hooks, label, outputs, prove, replicate, stored};
 use crate::domain::failure::Class;
 use crate::domain::ids::{ActorId, Bytes32, CommR, SealProof, SectorId, SectorNumber};
 use crate::domain::layout::CacheFile;
 use crate::domain::porep::Porep;
+use crate::domain::progress::{Progress, Snarks};
 use crate::domain::sector::{Commitments, Data, Seed, Ticket};
 use crate::domain::units::{Epoch, SectorSize};
 use crate::engine::{Engine, Job, SealStatement, StoredCopy};
@@ -75,6 +77,26 @@ impl Bench {
             },
             commitments,
         }
+    }
+
+    /// P4, which must tell of each of its steps in turn.
+    pub fn snark_by_all_steps(
+        &self,
+        engine: &FilecoinEngine,
+        statement: &SealStatement,
+    ) -> SealProof {
+        crate::logs::overhear_libraries();
+        let told = Mutex::new(Vec::new());
+        let tell = |progress| told.lock().unwrap().push(progress);
+        let proof = engine.prove_snark(&self.job, statement, &tell).unwrap();
+        let mut now = Snarks::of(statement.kind());
+        let mut expected = vec![Progress::Snarks(now)];
+        for event in now.events() {
+            now = now.after(event);
+            expected.push(Progress::Snarks(now));
+        }
+        assert_eq!(told.into_inner().unwrap(), expected);
+        proof
     }
 
     pub fn cached(&self, name: &str) -> PathBuf {
@@ -273,7 +295,7 @@ fn a_sector_ends_with_a_seal_proof_that_verifies() {
     engine.prove_vanilla(&bench.job, &statement).unwrap();
     // A lost output of P3 costs seconds, not the sector.
     fs::write(bench.cached(outputs::C1), "{").unwrap();
-    let proof = engine.prove_snark(&bench.job, &statement).unwrap();
+    let proof = bench.snark_by_all_steps(&engine, &statement);
     assert_eq!(proof.0.len(), 192);
     assert!(engine.verify_seal(&statement, &proof).unwrap());
 
@@ -286,8 +308,9 @@ fn a_sector_ends_with_a_seal_proof_that_verifies() {
     // The proof was kept: asked again, P4 has it without proving.
     fs::remove_file(bench.cached(outputs::C1)).unwrap();
     fs::remove_file(bench.cached(outputs::P2)).unwrap();
-    assert_eq!(engine.prove_snark(&bench.job, &statement).unwrap(), proof);
-    assert!(engine.prove_snark(&bench.job, &other_seed).is_err());
+    let untold = |progress| panic!("nothing is made: {progress:?}");
+    assert_eq!(engine.prove_snark(&bench.job, &statement, &untold).unwrap(), proof);
+    assert!(engine.prove_snark(&bench.job, &other_seed, &untold).is_err());
 
     let (_dir, copy) = bench.stored_copy();
     engine.prove_stored(&copy, &commitments.comm_r).unwrap();

@@ -85,6 +85,8 @@ mod tests {
             assert_eq!(without.cache_params_path().unwrap(), params);
             let (one, many) = if size.allows_lab_parameters() { (1, 13) } else { (10, 126) };
             assert_eq!([interactive, synthetic, without].map(|p| p.partitions()), [one, one, many]);
+            let known = Porep::ALL.map(|porep| SealKind::new(size, porep).partitions());
+            assert_eq!(known, [one, one, many].map(u32::from));
         }
     }
 }

@@ -116,10 +116,15 @@ impl Engine for Isolated {
         self.ask(call, &job.stop, &|_| {})
     }
 
-    fn prove_snark(&self, job: &Job, statement: &SealStatement) -> Result<SealProof, Failure> {
+    fn prove_snark(
+        &self,
+        job: &Job,
+        statement: &SealStatement,
+        tell: Tell<'_>,
+    ) -> Result<SealProof, Failure> {
         self.inner.await_parameters(statement.kind())?;
         let call = Call::ProveSnark { job: job.clone(), statement: statement.clone() };
-        self.ask(call, &job.stop, &|_| {})
+        self.ask(call, &job.stop, tell)
     }
 
     fn verify_seal(&self, statement: &SealStatement, proof: &SealProof) -> Result<bool, Failure> {

@@ -87,7 +87,7 @@ impl Call {
             Self::Label { job, ticket } => value(engine.label(job, ticket, tell)?),
             Self::Replicate { job, ticket } => value(engine.replicate(job, ticket)?),
             Self::ProveVanilla { job, statement } => value(engine.prove_vanilla(job, statement)?),
-            Self::ProveSnark { job, statement } => value(engine.prove_snark(job, statement)?),
+            Self::ProveSnark { job, statement } => value(engine.prove_snark(job, statement, tell)?),
             Self::VerifySeal { statement, proof } => value(engine.verify_seal(statement, proof)?),
             Self::ProveStored { copy, comm_r } => value(engine.prove_stored(copy, comm_r)?),
         }

@@ -74,6 +74,7 @@ impl Core {
             | Event::TicketDrawn { .. }
             | Event::Started { .. }
             | Event::Interrupted { .. }
+            | Event::Advanced { .. }
             | Event::Failed { .. }
             | Event::PreCommitted { .. }
             | Event::PreCommitRefused { .. }

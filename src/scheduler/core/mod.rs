@@ -6,6 +6,7 @@ mod holds;
 mod keep;
 mod parts;
 mod view;
+mod wake;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, Failure};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::layout::Scratch;
-use crate::domain::order::{AutoPledge, BoxState, ORDER_LIMIT};
+use crate::domain::order::BoxState;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline::{self, Effect, IllegalEvent, Stamp};
 #[cfg(test)]
@@ -134,54 +135,6 @@ impl Core {
 
     pub fn workers(&self) -> &[Worker] {
         &self.workers
-    }
-
-    /// After a start: attempts that were running were interrupted, what the chain was asked for is
-    /// asked again, and the configured number of sectors is ordered.
-    pub fn wake(&mut self, now: Timestamp) {
-        let mut rescued = 0u32;
-        for sector in self.sectors.values().cloned().collect::<Vec<_>>() {
-            self.effects.extend(
-                pipeline::owed(&sector).into_iter().map(|effect| (sector.id.number, effect)),
-            );
-            let running = sector.stage.works().filter(|(_, work)| work.is_running());
-            for phase in running.map(|(phase, _)| phase).collect::<Vec<_>>() {
-                rescued += 1;
-                self.must_happen(sector.id.number, Event::Interrupted { phase }, now);
-            }
-        }
-        if rescued > 0 {
-            self.report.push(format!(
-                "{rescued} attempt(s) were running when sealbox stopped; they start again"
-            ));
-        }
-        #[cfg(test)]
-        if planted(Bug::EffectsForgotten) {
-            self.effects.clear();
-        }
-        self.pledge_by_itself(now);
-    }
-
-    /// Orders what is missing of the configured number of sectors. (What is ordered until the
-    /// storage is full is ordered one by one, as it is issued.)
-    pub(super) fn pledge_by_itself(&mut self, now: Timestamp) {
-        let wanted = match self.settings.limits.auto_pledge {
-            AutoPledge::Sectors(wanted) => wanted,
-            AutoPledge::UntilFull => return,
-        };
-        let ordered = self.box_state.ordered;
-        #[cfg(test)]
-        let ordered = if planted(Bug::PledgesAgain) { 0 } else { ordered };
-        let missing = wanted.saturating_sub(ordered);
-        if missing > 0 {
-            let size = self.settings.sector_size;
-            self.order(size, missing.min(ORDER_LIMIT), BY_ITSELF, now);
-        }
-    }
-
-    /// Nothing new starts from now on.
-    pub fn stop(&mut self) {
-        self.stopping = true;
     }
 
     pub fn running(&self) -> usize {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::event::{BoxEvent, Entry, Event, Happened};
-use crate::domain::failure::Class;
+use crate::domain::failure::{Class, died_under};
 use crate::domain::ids::{OrderId, SectorNumber};
 use crate::domain::phase::Phase;
 use crate::domain::porep::Porep;
@@ -31,6 +31,8 @@ pub struct Known {
     pub deleted: BTreeSet<String>,
     /// Finished, and its stored copy was found damaged since.
     pub damaged: bool,
+    /// In how many attempts in a row the box died, without one that got further.
+    pub deaths: BTreeMap<Phase, u32>,
     redos: u32,
     not_before: BTreeMap<Phase, Timestamp>,
     ticket: bool,
@@ -49,6 +51,10 @@ pub struct History {
     queue: Vec<(OrderId, SectorSize, u64)>,
     paused: bool,
     paused_phases: BTreeSet<Phase>,
+    /// It was told to stop, and nothing has started since.
+    stopping: bool,
+    /// What ran when a process ended that nobody had told to, until the next one has said so.
+    cut_off: BTreeSet<(SectorNumber, Phase)>,
     pub sectors: BTreeMap<SectorNumber, Known>,
 }
 
@@ -66,6 +72,9 @@ impl Default for ByItself {
         Self::Ordered(0)
     }
 }
+
+/// The third death in a row is a person's to look at.
+const HELD_AT: u32 = 3;
 
 /// What the table of failures (`domain::failure`) says in words, said once more in numbers.
 enum After {
@@ -106,6 +115,45 @@ impl History {
         self.sectors.values().filter(|known| known.size == size && !known.over).count() as u64
     }
 
+    /// The process is gone.
+    pub fn process_ended(&mut self) {
+        if !self.stopping {
+            let running = |(number, known): (&SectorNumber, &Known)| {
+                let number = *number;
+                known.running.clone().into_iter().map(move |phase| (number, phase))
+            };
+            self.cut_off.extend(self.sectors.iter().flat_map(running));
+        }
+    }
+
+    /// What the box says of attempts that it did not see the end of is how it was.
+    fn check_cut_off(&mut self, number: SectorNumber, event: &Event) -> Result<(), Violation> {
+        let (phase, says_died) = match event {
+            Event::Interrupted { phase, died } => (*phase, *died),
+            Event::Failed { phase, failure } => (*phase, is_held(*phase, &failure.what)),
+            Event::Issued { .. }
+            | Event::TicketDrawn { .. }
+            | Event::Started { .. }
+            | Event::Advanced { .. }
+            | Event::Succeeded { .. }
+            | Event::PreCommitted { .. }
+            | Event::PreCommitRefused { .. }
+            | Event::SeedDrawn { .. }
+            | Event::Committed { .. }
+            | Event::CommitRefused { .. }
+            | Event::Retried { .. }
+            | Event::Redone { .. }
+            | Event::Aborted { .. }
+            | Event::Deleted { .. }
+            | Event::StoredProven { .. }
+            | Event::StoredDamaged { .. } => return Ok(()),
+        };
+        let died = self.cut_off.remove(&(number, phase));
+        ensure(died == says_died, "I8", || {
+            format!("sector {number}: the box died under {phase}: {died}; on record: {event:?}")
+        })
+    }
+
     /// Takes the next entry in, or says which promise it breaks.
     pub fn take(&mut self, entry: &Entry) -> Result<(), Violation> {
         match &entry.happened {
@@ -129,6 +177,10 @@ impl History {
                 Ok(())
             }
             Happened::Box(BoxEvent::OrphanDeleted { .. } | BoxEvent::Checked { .. }) => Ok(()),
+            Happened::Box(BoxEvent::Stopping { .. }) => {
+                self.stopping = true;
+                Ok(())
+            }
             Happened::Box(BoxEvent::IntakePaused { .. }) => {
                 self.paused = true;
                 Ok(())
@@ -161,6 +213,8 @@ impl History {
                 self.issue(*number, *size, *porep)
             }
             Happened::Sector { number, event } => {
+                self.stopping &= !matches!(event, Event::Started { .. });
+                self.check_cut_off(*number, event)?;
                 let known = self.sectors.get_mut(number);
                 let known =
                     known.ok_or_else(|| broken("I6", format!("{number} was never issued")))?;
@@ -202,6 +256,7 @@ impl History {
             waits_for_person: BTreeSet::new(),
             tries: BTreeMap::new(),
             deleted: BTreeSet::new(),
+            deaths: BTreeMap::new(),
             redos: 0,
             not_before: BTreeMap::new(),
             ticket: false,
@@ -234,18 +289,28 @@ impl Known {
             Event::Issued { .. } => {}
             Event::TicketDrawn { .. } => self.ticket = true,
             Event::Started { phase, .. } => return self.start(*phase, at),
-            Event::Interrupted { phase } => {
+            Event::Interrupted { phase, died } => {
                 self.not_before.remove(phase);
+                self.count_deaths(*phase, *died, false)?;
                 return self.end(*phase);
+            }
+            Event::Advanced { phase } => {
+                ensure(self.running.contains(phase), "I1", || {
+                    format!("{phase} got further and was not running")
+                })?;
+                self.deaths.remove(phase);
             }
             Event::Succeeded { output } => {
                 let phase = output.phase();
                 self.end(phase)?;
                 self.done.insert(phase);
                 self.tries.remove(&phase);
+                self.deaths.remove(&phase);
                 self.over = phase == Phase::P6;
             }
             Event::Failed { phase, failure } => {
+                let held = is_held(*phase, &failure.what);
+                self.count_deaths(*phase, held, held)?;
                 self.end(*phase)?;
                 self.fail(*phase, failure.class, at);
             }
@@ -271,6 +336,7 @@ impl Known {
             Event::Retried { phase, .. } => {
                 self.waits_for_person.remove(phase);
                 self.tries.remove(phase);
+                self.deaths.remove(phase);
                 self.not_before.remove(phase);
             }
             Event::Redone { .. } => self.start_over(),
@@ -283,7 +349,21 @@ impl Known {
                     format!("{} deleted outside P6", path.display())
                 })?;
                 self.deleted.insert(path.display().to_string());
+                self.deaths.retain(|phase, _| !self.running.contains(phase));
             }
+        }
+        Ok(())
+    }
+
+    /// An attempt ended, by a death or otherwise, and what follows is that it is held or not.
+    fn count_deaths(&mut self, phase: Phase, died: bool, held: bool) -> Result<(), Violation> {
+        let before = self.deaths.remove(&phase).unwrap_or(0);
+        let row = if died { before + 1 } else { 0 };
+        ensure((row >= HELD_AT) == held, "I8", || {
+            format!("{phase}: {row} deaths in a row, held: {held}")
+        })?;
+        if row > 0 && !held {
+            self.deaths.insert(phase, row);
         }
         Ok(())
     }
@@ -379,6 +459,12 @@ impl Known {
     fn wait_for_nobody(&mut self) {
         self.waits_for_person.clear();
         self.tries.clear();
+        self.deaths.clear();
         self.not_before.clear();
     }
+}
+
+/// Whether that is what is said of a task that the box died under too often.
+pub fn is_held(phase: Phase, what: &str) -> bool {
+    what == died_under(phase).what
 }

@@ -172,6 +172,10 @@ fn check_policy(sector: &Sector, known: &Known) -> Result<(), Violation> {
         ensure(*tries == counted, "I8", || {
             format!("sector {number}: {counted} attempts at {phase} failed, {tries} are counted")
         })?;
+        let (died, deaths) = (known.deaths.get(&phase).copied().unwrap_or(0), work.deaths());
+        ensure(died == deaths, "I8", || {
+            format!("sector {number}: the box died {died} times under {phase}, not {deaths}")
+        })?;
     }
     Ok(())
 }
@@ -206,6 +210,7 @@ fn check_nothing_is_forgotten(process: &Process, world: &World) -> Result<(), Vi
                     | Input::Suspect
                     | Input::Rooms(_)
                     | Input::ScratchAway { .. }
+                    | Input::Advanced { .. }
                     | Input::Stores(_)
                     | Input::Hold { .. } => false,
                 });
@@ -238,6 +243,7 @@ fn is_running(world: &World, number: SectorNumber, of: Phase) -> bool {
             | Input::Suspect
             | Input::Rooms(_)
             | Input::ScratchAway { .. }
+            | Input::Advanced { .. }
             | Input::Stores(_)
             | Input::Hold { .. } => false,
         })
@@ -253,6 +259,7 @@ fn is_end(input: &Input) -> bool {
         | Input::Suspect
         | Input::Rooms(_)
         | Input::ScratchAway { .. }
+        | Input::Advanced { .. }
         | Input::Stores(_)
         | Input::Hold { .. } => false,
     }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Event};
 use crate::domain::failure::Class;
 use crate::domain::phase::Phase;
 use crate::domain::pipeline;
@@ -91,8 +91,8 @@ impl Process {
         this
     }
 
-    pub fn stop(&mut self) {
-        self.core.stop();
+    pub fn stop(&mut self, now: Timestamp) {
+        self.core.stop(now);
         self.stopping = true;
     }
 
@@ -151,6 +151,9 @@ impl Process {
                 } else {
                     Answer::NotRecorded(worker)
                 });
+            }
+            Input::Advanced { sector, phase } => {
+                drop(self.core.happen(sector, Event::Advanced { phase }, now));
             }
             Input::Ended { worker, sector, event } => {
                 self.core.attempt_ended(worker, sector, event, now);

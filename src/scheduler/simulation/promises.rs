@@ -155,6 +155,7 @@ fn changes_the_queue(happened: &Happened) -> bool {
             | BoxEvent::PhasePaused { .. }
             | BoxEvent::PhaseResumed { .. }
             | BoxEvent::OrphanDeleted { .. }
+            | BoxEvent::Stopping { .. }
             | BoxEvent::Checked { .. },
         )
         | Happened::Sector { .. } => false,
@@ -174,6 +175,7 @@ fn is_pause(happened: &Happened) -> bool {
             | BoxEvent::Cancelled { .. }
             | BoxEvent::Moved { .. }
             | BoxEvent::OrphanDeleted { .. }
+            | BoxEvent::Stopping { .. }
             | BoxEvent::Checked { .. },
         )
         | Happened::Sector { .. } => false,

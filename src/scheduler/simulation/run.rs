@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, Event, Happened};
 use crate::domain::ids::ActorId;
 use crate::domain::isolation::Isolation;
 use crate::domain::layout::Scratch;
@@ -19,7 +19,7 @@ use crate::scheduler::command::Command;
 use crate::scheduler::core::{Cause, Core, Limits, Settings};
 
 use super::chain::Temper;
-use super::history::{ByItself, History};
+use super::history::{ByItself, History, is_held};
 use super::invariants;
 use super::journal::Journal;
 use super::process::{At, Process, Scene, Turn, make_durable};
@@ -174,7 +174,8 @@ impl Run {
         if dice < kills + stops {
             self.say("stop");
             self.world.see("a stop was asked for");
-            self.process.iter_mut().for_each(Process::stop);
+            let now = self.world.now;
+            self.process.iter_mut().for_each(|process| process.stop(now));
             return Ok(());
         }
         if dice < kills + stops + weather {
@@ -254,8 +255,14 @@ impl Run {
             }
             At::Waiting | At::Decided(_) | At::Durable(_) => self.say("killed"),
         }
-        self.world.lose_the_process();
+        self.lose_the_process();
         Ok(())
+    }
+
+    fn lose_the_process(&mut self) {
+        self.process = None;
+        self.world.lose_the_process();
+        self.history.process_ended();
     }
 
     fn turn(&mut self) -> Result<(), Violation> {
@@ -294,6 +301,9 @@ impl Run {
         };
         let turn = process.turn(most, &mut scene);
         let new = &self.journal.entries()[before..];
+        if new.iter().any(is_held_after_deaths) {
+            self.world.see("a task was held after three deaths");
+        }
         let new: Vec<_> = new.iter().map(|entry| format!("{:?}", entry.happened)).collect();
         self.say(format!("the loop {was} {}", new.join("\n            ")));
         match turn? {
@@ -301,14 +311,12 @@ impl Run {
             Turn::Killed => {
                 self.world.see("killed while acting");
                 self.say("killed while acting");
-                self.process = None;
-                self.world.lose_the_process();
+                self.lose_the_process();
             }
             Turn::Over => {
                 self.world.see("stopped as asked");
                 self.say("stopped");
-                self.process = None;
-                self.world.lose_the_process();
+                self.lose_the_process();
             }
         }
         Ok(())
@@ -345,6 +353,11 @@ impl Run {
         self.say(format!("the chain is asked: {effect:?} of {number}: {}", sent.join(", ")));
         result
     }
+}
+
+fn is_held_after_deaths(entry: &Entry) -> bool {
+    matches!(&entry.happened, Happened::Sector { event: Event::Failed { phase, failure }, .. }
+        if is_held(*phase, &failure.what))
 }
 
 /// What the real engine needs of the machine, on a scratch of simulated sectors.

@@ -14,7 +14,7 @@ use crate::domain::phase::Phase;
 use crate::domain::pipeline;
 use crate::domain::planted::{Bug, planted};
 use crate::domain::porep::Porep;
-use crate::domain::sector::{Cleaning, Commitments, Sector, Stage, StoredAt, Ticket};
+use crate::domain::sector::{Cleaning, Commitments, Sector, Stage, StoredAt, Ticket, Work};
 use crate::domain::units::{ByteSize, Timestamp};
 use crate::scheduler::core::{Assignment, WorkerId};
 
@@ -36,6 +36,7 @@ pub enum Input {
     Hold { waits_for: Option<String> },
     Rooms(Rooms),
     ScratchAway { root: Scratch, why: String },
+    Advanced { sector: SectorNumber, phase: Phase },
     Stores(Stores),
 }
 
@@ -56,6 +57,14 @@ pub struct Attempt {
     pub phase: Phase,
     steps_left: u64,
     deleting: Deleting,
+}
+
+impl Attempt {
+    /// And at what an interrupted attempt leaves something of.
+    fn begun_after_a_death(&self) -> bool {
+        let deaths = self.sector.stage.work(self.phase).map_or(0, Work::deaths);
+        self.phase == Phase::P1 && deaths > 0
+    }
 }
 
 /// What goes wrong at the moment, and how often.
@@ -211,7 +220,7 @@ impl World {
         let Attempt { worker, sector, phase, .. } = self.attempts.remove(index);
         let number = sector.id.number;
         self.leave_partly_copied(number, phase);
-        let event = Event::Interrupted { phase };
+        let event = Event::Interrupted { phase, died: false };
         self.inputs.push_back(Input::Ended { worker, sector: number, event });
     }
 
@@ -241,6 +250,7 @@ impl World {
             | Event::TicketDrawn { .. }
             | Event::Started { .. }
             | Event::Interrupted { .. }
+            | Event::Advanced { .. }
             | Event::Succeeded { .. }
             | Event::Failed { .. }
             | Event::PreCommitted { .. }
@@ -296,6 +306,11 @@ impl World {
         }
         if attempt.steps_left > 0 {
             attempt.steps_left -= 1;
+            if attempt.begun_after_a_death() && random.percent(30) {
+                let (sector, phase) = (attempt.sector.id.number, attempt.phase);
+                self.see("an attempt got further than one that the box died under");
+                self.inputs.push_back(Input::Advanced { sector, phase });
+            }
             return Ok(());
         }
         if random.percent(self.weather.attempts_fail_percent) {
@@ -318,7 +333,7 @@ impl World {
         self.leave_partly_copied(number, phase);
         let why = format!("{root} is away");
         self.inputs.push_back(Input::ScratchAway { root, why });
-        let event = Event::Interrupted { phase };
+        let event = Event::Interrupted { phase, died: false };
         self.inputs.push_back(Input::Ended { worker, sector: number, event });
     }
 }

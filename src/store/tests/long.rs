@@ -43,7 +43,7 @@ fn long_world() -> World {
         let worker = format!("a worker with a long name, for the {n}th time");
         event = match n % 2 {
             0 => Event::Started { phase: Phase::P1, worker },
-            _ => Event::Interrupted { phase: Phase::P1 },
+            _ => Event::Interrupted { phase: Phase::P1, died: true },
         };
         let happened = match n % 3 {
             0 => BoxEvent::IntakePaused { by: format!("person {n}") },

@@ -1,14 +1,12 @@
 //! A sector's attempts, as its history tells them.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use crate::domain::event::{Entry, Event, Happened};
 use crate::domain::failure::Failure;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
-use crate::domain::timeline::{How, end};
+use crate::domain::timeline::How;
+use crate::web::attempts::{Attempt, Attempts};
 use crate::web::error::Unanswered;
 use crate::web::schema::shape;
 use crate::web::show::rfc3339;
@@ -41,14 +39,15 @@ const CHUNK: usize = 1_000;
 /// All of them, the earliest first. Reads the sector's whole history: each attempt's number follows
 /// from those before it.
 pub fn attempts_of(state: &WebState, number: SectorNumber) -> Result<Vec<AttemptRow>, Unanswered> {
-    let mut told = Told::default();
+    let mut told = Attempts::default();
     let mut after = None;
     loop {
         let page = lookup::history(state, number, after, CHUNK)?;
         page.items.iter().for_each(|entry| told.take(entry));
         after = page.next;
         if after.is_none() {
-            return Ok(told.attempts);
+            let rows = told.told().into_iter();
+            return Ok(rows.map(|attempt| AttemptRow::of(number, attempt)).collect());
         }
     }
 }
@@ -62,42 +61,19 @@ pub fn how(how: How) -> &'static str {
     }
 }
 
-#[derive(Default)]
-struct Told {
-    attempts: Vec<AttemptRow>,
-    counts: BTreeMap<Phase, u32>,
-    /// Where those stand that have not ended.
-    running: BTreeMap<Phase, usize>,
-}
-
-impl Told {
-    fn take(&mut self, entry: &Entry) {
-        let Happened::Sector { number, event } = &entry.happened else { return };
-        if let Event::Started { phase, worker } = event {
-            let count = self.counts.entry(*phase).or_default();
-            *count += 1;
-            self.running.insert(*phase, self.attempts.len());
-            self.attempts.push(AttemptRow {
-                seq: entry.seq.0,
-                phase: *phase,
-                attempt: *count,
-                worker: worker.clone(),
-                from: rfc3339(entry.at),
-                to: None,
-                how: "running",
-                failure: None,
-                log: format!("/api/v1/sectors/{number}/log?phase={phase}&attempt={count}"),
-            });
-        }
-        let Some((phase, ended)) = end(event) else { return };
-        let Some(attempt) = self.running.remove(&phase).and_then(|at| self.attempts.get_mut(at))
-        else {
-            return;
-        };
-        attempt.to = Some(rfc3339(entry.at));
-        attempt.how = how(ended);
-        if let Event::Failed { failure, .. } = event {
-            attempt.failure = Some(failure.clone());
+impl AttemptRow {
+    fn of(number: SectorNumber, attempt: Attempt) -> Self {
+        let Attempt { seq, phase, number: count, worker, from, ended } = attempt;
+        Self {
+            seq: seq.0,
+            phase,
+            attempt: count,
+            worker,
+            from: rfc3339(from),
+            to: ended.as_ref().map(|ended| rfc3339(ended.at)),
+            how: ended.as_ref().map_or("running", |ended| how(ended.how)),
+            failure: ended.and_then(|ended| ended.failure),
+            log: format!("/api/v1/sectors/{number}/log?phase={phase}&attempt={count}"),
         }
     }
 }

@@ -1,11 +1,13 @@
 use serde_json::{Value, json};
 
 use super::site::Site;
-use super::states::busy;
+use super::states::{busy, words};
 use crate::app::times::learn;
 use crate::domain::ids::SectorNumber;
 use crate::domain::phase::Phase;
-use crate::domain::progress::Progress;
+use crate::domain::porep::{Porep, SealKind};
+use crate::domain::progress::{Progress, SnarkEvent, Snarks};
+use crate::domain::units::SectorSize;
 use crate::web::show::now;
 
 /// Three sectors were finished, which all took the same; P1 of the fourth has run for longer.
@@ -87,4 +89,49 @@ fn p2_says_which_trees_it_has() {
         let page = site.get("/sectors/0").text;
         assert!(page.contains(short) && page.contains(words), "{page}");
     }
+}
+
+#[test]
+fn p4_says_which_snarks_it_makes() {
+    use SnarkEvent::{Aggregated, Checked, CircuitsFilled, Made, Starts, Transformed};
+    let mut site = Site::empty();
+    site.order(1).running(0, Phase::P4);
+    let row = site.progress.begin(SectorNumber(0), Phase::P4);
+    let shows = |now: Snarks, short: &str, said: &str| {
+        row.tell(Progress::Snarks(now));
+        let html = site.get("/sectors/0").html();
+        assert_eq!(words(&html, ".strip .run .far"), short);
+        let now = words(&html, ".now");
+        assert!(now.contains(&format!(": {said}.")), "{now}");
+        let standing = site.get("/api/v1/sectors/0").json()["standing"].to_string();
+        assert!(standing.contains(said), "{standing}");
+    };
+    let kind = |porep| SealKind::new(SectorSize::GiB32, porep);
+    let mut now = Snarks::of(kind(Porep::Interactive));
+    shows(now, "params", "reading the parameters");
+    for (event, short, words) in [
+        (Starts, "c 10/10", "filling in the circuits of partitions 1 to 10 of 10"),
+        (CircuitsFilled, "f 10/10", "SNARKs of partitions 1 to 10 of 10 begun"),
+        (Transformed, "s 10/10", "SNARKs of partitions 1 to 10 of 10: transforms done, summing up"),
+        (Made, "check", "the proof is made, being checked"),
+        (Checked, "check", "the proof is made and checked"),
+    ] {
+        now = now.after(event);
+        shows(now, short, words);
+    }
+    let mut now = Snarks::of(kind(Porep::NonInteractive));
+    for (event, short, words) in [
+        (Starts, "c 10/126", "filling in the circuits of partitions 1 to 10 of 126"),
+        (CircuitsFilled, "f 10/126", "SNARKs of partitions 1 to 10 of 126 begun"),
+        (Made, "c 20/126", "filling in the circuits of partitions 11 to 20 of 126"),
+    ] {
+        now = now.after(event);
+        shows(now, short, words);
+    }
+    let begun = Snarks::of(kind(Porep::NonInteractive));
+    let made = begun.events().into_iter().take_while(|event| *event != Aggregated);
+    let made = made.fold(begun, Snarks::after);
+    shows(made, "join", "all 126 SNARKs made, being aggregated");
+    let one = Snarks::of(SealKind::new(SectorSize::KiB2, Porep::Interactive));
+    shows(one.after(Starts), "c 1/1", "filling in the circuits of the one partition");
 }

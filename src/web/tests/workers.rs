@@ -86,7 +86,7 @@ fn a_sector_that_was_tried_more_than_once_lists_every_attempt_with_its_cause_and
     site.order(2).running(0, Phase::P2).later(60).fails(0, Phase::P2, disk_full());
     assert!(all(&site.get("/sectors/0").html(), "#attempts").is_empty(), "one each: the tasks");
     site.later(5).happens(0, Event::Retried { phase: Phase::P2, by: "the page".into() });
-    site.start(0, Phase::P2).happens(0, Event::Interrupted { phase: Phase::P2 });
+    site.start(0, Phase::P2).happens(0, Event::Interrupted { phase: Phase::P2, died: false });
     site.start(0, Phase::P2);
     let html = site.get("/sectors/0").html();
     let rows: Vec<String> =

@@ -104,7 +104,7 @@ impl Engine for Idle {
     fn prove_vanilla(&self, _: &Job, _: &SealStatement) -> Result<(), Failure> {
         never()
     }
-    fn prove_snark(&self, _: &Job, _: &SealStatement) -> Result<SealProof, Failure> {
+    fn prove_snark(&self, _: &Job, _: &SealStatement, _: Tell<'_>) -> Result<SealProof, Failure> {
         never()
     }
     fn verify_seal(&self, _: &SealStatement, _: &SealProof) -> Result<bool, Failure> {
