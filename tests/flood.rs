@@ -99,18 +99,19 @@ fn post(crowd: &mut Crowd, lab: &Lab, path: &str, body: &Value) -> Answer {
 /// Whatever was ordered, paused and aborted meanwhile.
 fn still_works(lab: &Lab, crowd: &mut Crowd) {
     assert_eq!(post(crowd, lab, "/api/v1/resume", &json!({})).status, 200);
-    let orders = lab.get("/api/v1/orders")["orders"].as_array().cloned().unwrap_or_default();
-    for order in orders {
-        // What was issued meanwhile need not be cancelled.
-        post(crowd, lab, &format!("/api/v1/orders/{}/cancel", order["order"]), &json!({}));
-    }
-    // What is too large for this machine's disk would wait for ever; what is nearly done ends.
-    let listed = lab.get("/api/v1/sectors?state=in_flight&limit=1000");
-    for sector in listed["sectors"].as_array().cloned().unwrap_or_default() {
-        post(crowd, lab, &format!("/api/v1/sectors/{}/abort", sector["number"]), &json!({}));
-    }
-    let in_flight = |lab: &Lab| lab.get("/api/v1/status")["counts"]["in_flight"].as_u64();
-    lab.wait("all of it is over", |lab| in_flight(lab) == Some(0));
+    // What is too large for this machine's disk would wait for ever; what is nearly done ends. The
+    // lists are told a piece at a time, and the box issues meanwhile: again, until nothing is left.
+    lab.wait("all of it is over", |lab| {
+        let orders = lab.get("/api/v1/orders")["orders"].as_array().cloned().unwrap_or_default();
+        for order in &orders {
+            post(crowd, lab, &format!("/api/v1/orders/{}/cancel", order["order"]), &json!({}));
+        }
+        let listed = lab.get("/api/v1/sectors?state=in_flight");
+        for sector in listed["sectors"].as_array().cloned().unwrap_or_default() {
+            post(crowd, lab, &format!("/api/v1/sectors/{}/abort", sector["number"]), &json!({}));
+        }
+        orders.is_empty() && lab.get("/api/v1/status")["counts"]["in_flight"] == 0
+    });
     let finished = |lab: &Lab| lab.get("/api/v1/status")["finished"].as_u64().unwrap_or(0);
     let before = finished(lab);
     let ordered = post(crowd, lab, "/api/v1/orders", &json!({ "count": 2 }));

@@ -136,9 +136,9 @@ impl Reader {
         self.shared.with(|state| state.history(number, after)?.take(limit).collect())
     }
 
-    /// What happened to the box as a whole, newest first.
-    pub fn box_history(&self, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        self.shared.with(|state| state.box_history().take(limit).collect())
+    /// What happened to the box as a whole, newest first, before an entry.
+    pub fn box_history(&self, before: Option<Seq>, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.shared.with(|state| state.box_history(before).take(limit).collect())
     }
 
     pub fn counts(&self) -> Result<Counts, StoreError> {

@@ -176,9 +176,16 @@ impl State {
         Ok(entries.filter(move |entry| entry.as_ref().map_or(true, is_after)))
     }
 
-    /// The box's own history, newest first.
-    pub fn box_history(&self) -> impl Iterator<Item = Result<Entry, StoreError>> {
-        self.entries(box_history_prefix(), None, Direction::NewestFirst)
+    /// The box's own history before an entry, newest first.
+    pub fn box_history(
+        &self,
+        before: Option<Seq>,
+    ) -> impl Iterator<Item = Result<Entry, StoreError>> {
+        // A run that begins before it may go on behind it.
+        let runs = before.map(|before| before.0);
+        let is_before = move |entry: &Entry| before.is_none_or(|before| entry.seq < before);
+        let entries = self.entries(box_history_prefix(), runs, Direction::NewestFirst);
+        entries.filter(move |entry| entry.as_ref().map_or(true, is_before))
     }
 
     fn entries(

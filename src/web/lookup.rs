@@ -275,7 +275,8 @@ fn after<C: FromStr>(sent: &Option<String>, example: &str) -> Result<Option<C>, 
     place(given(sent), example, |text| text.parse().ok())
 }
 
-fn place<C>(
+/// The same, with what reads it.
+pub fn place<C>(
     sent: Option<&str>,
     example: &str,
     read: impl Fn(&str) -> Option<C>,
@@ -358,6 +359,16 @@ pub fn history(
 ) -> Result<Page<Entry, Seq>, Unanswered> {
     // One more, to see whether there are more.
     let entries = state.reader.history(number, after, limit + 1)?;
+    Ok(piece(entries.into_iter(), limit, |entry| entry.seq))
+}
+
+/// What happened to the box as a whole, newest first, behind an entry.
+pub fn box_history(
+    state: &WebState,
+    after: Option<Seq>,
+    limit: usize,
+) -> Result<Page<Entry, Seq>, Unanswered> {
+    let entries = state.reader.box_history(after, limit + 1)?;
     Ok(piece(entries.into_iter(), limit, |entry| entry.seq))
 }
 

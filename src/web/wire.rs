@@ -311,7 +311,7 @@ impl HistoryLine {
         let (_, what) = words::happened(&entry.happened);
         let (event, phase) = match &entry.happened {
             Happened::Sector { event, .. } => (event.name(), event.phase()),
-            Happened::Box(_) => ("box", None),
+            Happened::Box(event) => (event.name(), None),
         };
         let phase = phase.map(Phase::short_name);
         Self { seq: entry.seq.0, at: rfc3339(entry.at), event, phase, what }

@@ -5,14 +5,28 @@ use std::collections::BTreeMap;
 use super::look::Look;
 use super::show::plural;
 use super::waiting;
-use crate::domain::event::{BoxEvent, Event, Happened, Output};
+use crate::domain::event::{BoxEvent, Entry, Event, Happened, Output};
 use crate::domain::failure::{Class, DEATHS};
 use crate::domain::phase::Phase;
 use crate::domain::porep::Porep;
 use crate::domain::progress::{Progress, SnarkStep, Snarks};
 use crate::domain::sector::{Cleaning, Copying, GiveUp, Sector, Snark, Stage, Work};
-use crate::domain::units::ByteSize;
+use crate::domain::units::{ByteSize, Timestamp};
 use crate::worker::progress::Reported;
+
+/// An entry of the history, in words.
+pub struct Happening {
+    pub at: Timestamp,
+    pub class: &'static str,
+    pub words: String,
+}
+
+impl Happening {
+    pub fn of(entry: &Entry) -> Self {
+        let (look, words) = happened(&entry.happened);
+        Self { at: entry.at, class: look.class(), words }
+    }
+}
 
 /// What happened, as the history tells it.
 pub fn happened(happened: &Happened) -> (Look, String) {

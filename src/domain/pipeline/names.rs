@@ -1,6 +1,6 @@
 //! Constant names of stages and events, for filters, pages and messages.
 
-use crate::domain::event::Event;
+use crate::domain::event::{BoxEvent, Event};
 use crate::domain::phase::Phase;
 use crate::domain::sector::Stage;
 
@@ -51,6 +51,24 @@ impl Event {
             | Self::Deleted { .. }
             | Self::StoredProven { .. }
             | Self::StoredDamaged { .. } => None,
+        }
+    }
+}
+
+impl BoxEvent {
+    /// The event's name, constant, for messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ordered { .. } => "ordered",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Moved { .. } => "moved",
+            Self::IntakePaused { .. } => "intake paused",
+            Self::IntakeResumed { .. } => "intake resumed",
+            Self::PhasePaused { .. } => "phase paused",
+            Self::PhaseResumed { .. } => "phase resumed",
+            Self::OrphanDeleted { .. } => "orphan deleted",
+            Self::Stopping { .. } => "stopping",
+            Self::Checked { .. } => "checked",
         }
     }
 }

@@ -11,9 +11,17 @@ pub fn assert_same_box_history(reader: &Reader, world: &World) {
     let mut of_box: Vec<Entry> = world.history.clone();
     of_box.retain(|entry| matches!(entry.happened, Happened::Box(_)));
     of_box.reverse();
-    assert_eq!(reader.box_history(usize::MAX).unwrap(), of_box);
-    of_box.truncate(2);
-    assert_eq!(reader.box_history(2).unwrap(), of_box);
+    assert_eq!(reader.box_history(None, usize::MAX).unwrap(), of_box);
+    for limit in [1, 2, 7] {
+        let (mut pieces, mut before) = (Vec::new(), None);
+        loop {
+            let piece = reader.box_history(before, limit).unwrap();
+            let Some(last) = piece.last() else { break };
+            before = Some(last.seq);
+            pieces.extend(piece);
+        }
+        assert_eq!(pieces, of_box, "{limit} at a time");
+    }
 }
 
 /// All pages of a list, `limit` items each.

@@ -10,8 +10,10 @@ use serde_json::json;
 use super::attempts::{AttemptRow, attempts_of};
 use super::done::{Aborted, Answer, PhasesRetried, Redone, carry_out};
 use super::{of, query, with_direction};
+use crate::domain::event::Entry;
 use crate::domain::units::{SectorSize, Seq};
 use crate::scheduler::command::Command;
+use crate::store::Page;
 use crate::web::WebState;
 use crate::web::actions::sector_number;
 use crate::web::entry::By;
@@ -37,10 +39,15 @@ fn looks(api: Api) -> Api {
         .paged(of::<u64>());
     let one = says::<SectorDetail>("sector", "All of a sector");
     let history = says::<History>("history", "What happened to a sector, oldest first");
+    let of_box = says::<History>(
+        "box_history",
+        "What was done to the box as a whole, and by whom, newest first",
+    );
     let attempts = says::<Attempts>("attempts", "A sector's attempts, oldest first");
     api.get("/sectors", sectors, leading(with_direction(list), "$response.body#/sectors/0/number"))
         .get("/sectors/{number}", sector, leading(one, "$response.body#/number"))
         .get("/sectors/{number}/history", history_of, history.paged(of::<u64>()))
+        .get("/history", history_of_box, of_box.paged(of::<u64>()))
         .get("/sectors/{number}/attempts", attempts_at, attempts.paged(of::<u64>()))
         .get(
             "/sectors/{number}/verify",
@@ -130,8 +137,24 @@ struct History {
 
 shape!(History { history, next });
 
+impl History {
+    fn of(page: &Page<Entry, Seq>) -> Json<Self> {
+        let history = page.items.iter().map(HistoryLine::of).collect();
+        Json(Self { history, next: page.next.map(|seq| seq.0) })
+    }
+}
+
 fn entry_number(text: &str) -> Option<Seq> {
     text.parse().ok().map(Seq)
+}
+
+async fn history_of_box(
+    State(state): State<WebState>,
+    sent: Result<Query<Paging>, QueryRejection>,
+) -> Result<Json<History>, Problem> {
+    let paging = query(sent)?;
+    let (after, limit) = (paging.after("4711", entry_number)?, paging.limit()?);
+    Ok(History::of(&lookup::box_history(&state, after, limit)?))
 }
 
 async fn history_of(
@@ -143,8 +166,7 @@ async fn history_of(
     let (after, limit) = (paging.after("4711", entry_number)?, paging.limit()?);
     let number = lookup::sector(&state, &number)?.id.number;
     let page = lookup::history(&state, number, after, limit)?;
-    let history = page.items.iter().map(HistoryLine::of).collect();
-    Ok(Json(History { history, next: page.next.map(|seq| seq.0) }))
+    Ok(History::of(&page))
 }
 
 #[derive(Serialize)]

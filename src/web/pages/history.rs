@@ -1,4 +1,5 @@
-//! History: what the workers did and waited for, and how the box and its machine fared.
+//! History: what the workers did and waited for, how the box and its machine fared, and who did what
+//! to it.
 
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
@@ -7,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::domain::timeline::DAY;
+use crate::domain::units::Seq;
 use crate::web::WebState;
 use crate::web::error::{PageError, Unanswered};
 use crate::web::figures::Charts;
@@ -15,6 +17,7 @@ use crate::web::gantt::{Gantt, Range};
 use crate::web::lookup::{self, given};
 use crate::web::nav::Nav;
 use crate::web::show::Markup;
+use crate::web::words::Happening;
 
 #[derive(Template)]
 #[template(path = "history.html", blocks = ["live"])]
@@ -25,7 +28,16 @@ struct History {
     /// Of the timeline, if the range begins before.
     since: Option<Markup>,
     charts: Charts,
+    /// What was done to the box as a whole, and by whom, the newest first.
+    doings: Vec<Happening>,
+    /// The address of what was done before.
+    earlier: Option<String>,
+    /// None: the newest are shown.
+    after: Option<Seq>,
 }
+
+/// So much of what was done is shown at a time.
+const DOINGS: usize = 25;
 
 impl History {
     fn ranges(&self) -> [Range; Range::ALL.len()] {
@@ -36,6 +48,7 @@ impl History {
 #[derive(Debug, Default, Deserialize)]
 pub struct Params {
     range: Option<String>,
+    after: Option<String>,
 }
 
 pub async fn show(
@@ -47,6 +60,8 @@ pub async fn show(
         Unanswered::new(rejection.status(), rejection.body_text(), "give each parameter once")
     })?;
     let range = lookup::range(given(&params.range))?;
+    let after = lookup::place(given(&params.after), "4711", |text| text.parse().ok().map(Seq))?;
+    let doings = lookup::box_history(&state, after, DOINGS)?;
     let frame = Frame::new(&state, &seen, Nav::History, "History");
     // The workers wait for it: a copy is quicker than a page.
     let timeline = state.timeline.get().clone();
@@ -58,6 +73,11 @@ pub async fn show(
         gantt: Gantt::of(&timeline, &frame.view, range, frame.now),
         since: timeline.since().filter(|since| since.0 > begins).map(|since| frame.clock(&since)),
         charts: Charts::of(&state, range, frame.now),
+        doings: doings.items.iter().map(Happening::of).collect(),
+        earlier: doings
+            .next
+            .map(|seq| format!("/history?range={}&after={}#doings", range.name(), seq.0)),
+        after,
         range,
         frame,
     };

@@ -31,6 +31,7 @@ use crate::web::times;
 use crate::web::verify::{self, Proven};
 use crate::web::wire::{self, SectorDetail, TaskRow};
 use crate::web::words;
+use crate::web::words::Happening;
 
 #[derive(Template)]
 #[template(path = "sector.html", blocks = ["live"])]
@@ -71,12 +72,6 @@ struct Task {
     running_since: Option<Timestamp>,
 }
 
-struct Happening {
-    at: Timestamp,
-    class: &'static str,
-    words: String,
-}
-
 pub async fn show(
     State(state): State<WebState>,
     Named(number): Named,
@@ -103,7 +98,7 @@ pub async fn show(
         attempts: attempts(&history.items),
         next_needy: next_needy(&frame.view, sector.id.number),
         history_cut: history.next.is_some(),
-        history: history.items.iter().rev().map(happening).collect(),
+        history: history.items.iter().rev().map(Happening::of).collect(),
         frame,
         sector,
     };
@@ -173,9 +168,4 @@ fn task(sector: &Sector, usual: &Usual, phase: Phase) -> Option<Task> {
         usual: times::usual(sector, usual, phase).unwrap_or_default(),
         running_since,
     })
-}
-
-fn happening(entry: &Entry) -> Happening {
-    let (look, words) = words::happened(&entry.happened);
-    Happening { at: entry.at, class: look.class(), words }
 }

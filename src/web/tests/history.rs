@@ -87,6 +87,29 @@ fn the_charts_stand_there_without_a_script_and_the_api_sends_their_lines() {
     assert_eq!(site.get("/api/v1/samples?range=1y").status, 422);
 }
 
+#[test]
+fn what_was_done_to_the_box_stands_with_who_did_it_the_newest_first_and_leads_to_what_was_before() {
+    let mut site = Site::empty();
+    assert_eq!(words(&site.get("/history").html(), "#doings .empty").len(), 1);
+    for _ in 0..30 {
+        site.order(2);
+    }
+    let first = site.get("/history?range=6h");
+    let shown = words(&first.html(), "#doings tbody td.wrap");
+    assert_eq!(shown.len(), 25);
+    assert!(shown[0].starts_with("order 29 by "), "{}", shown[0]);
+    let earlier = Selector::parse("#doings a.button").unwrap();
+    let earlier = first.html().select(&earlier).next().unwrap().attr("href").unwrap().to_owned();
+    let rest = site.get(earlier.trim_end_matches("#doings")).html();
+    let shown = words(&rest, "#doings tbody td.wrap");
+    assert_eq!(shown.len(), 5);
+    assert!(shown[0].starts_with("order 4 by "), "{}", shown[0]);
+    assert_eq!(words(&rest, "#doings a.button"), ["The newest"]);
+    assert_eq!(site.get("/history?after=soon").status, 422);
+    let told = site.get("/api/v1/history?limit=1").json();
+    assert_eq!(told["history"][0]["event"], "ordered");
+}
+
 fn words(html: &Html, css: &str) -> Vec<String> {
     html.select(&Selector::parse(css).unwrap()).map(said).collect()
 }

@@ -212,7 +212,7 @@ const OF_PAGES: [(&str, &[&str]); 37] = [
     ("/tasks", &["tasks", "counts"]),
     ("/failures", &["failures", "damaged"]),
     ("/workers", &["status", "timeline", "timeline_waits"]),
-    ("/history", &["timeline", "timeline_waits", "samples"]),
+    ("/history", &["timeline", "timeline_waits", "samples", "box_history"]),
     ("/storage", &["status", "orphans"]),
     ("/system", &["system", "doctor", "params", "config", "access", "alerts"]),
     ("/orders", &["order"]),
