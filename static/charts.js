@@ -132,7 +132,8 @@
     // Above a line ahead its words stand.
     const room = now.ahead.length ? 1.3 : 1.08;
     const options = {
-      width: plot.clientWidth, height: HIGH, legend: { show: false }, bands,
+      // The last mark of time stands half outside of the plot.
+      width: plot.clientWidth, height: HIGH, padding: [null, 28, null, null], legend: { show: false }, bands,
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "UTC"),
       scales: {
         x: { range: (_, low, high) => [low - it.now.half, high + it.now.half] },
