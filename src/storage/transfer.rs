@@ -270,7 +270,11 @@ fn make_room_again(root: &StorageRoot, id: SectorId, copied: &[ManifestFile]) {
         return;
     }
     for file in copied {
-        let _ = fs::remove_file(root.path().join(&file.path));
+        let path = root.path().join(&file.path);
+        match fs::remove_file(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "of a copy without room, taken back"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "left of that copy"),
+        }
     }
 }
 
